@@ -1,0 +1,1 @@
+"""Reading the header of an image, and making other sizes of it."""
