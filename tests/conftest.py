@@ -1,0 +1,175 @@
+"""What every test may ask for: databases that are fresh and empty, servers that are real, a browser.
+
+A test that asks for a part that this machine does not have is skipped, and says why; where everything has to be there
+(``CI`` or ``IMAGEATTACH_REQUIRE_ALL`` is set), that is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+from sqlalchemy.engine import URL, Engine, make_url
+
+import services
+from services import Services, Started, Unavailable
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+# Programs for the type checkers: they are read, not run.
+collect_ignore = ["typing"]
+
+#: Where the processes of one run find each other's services; the first one sets it.
+RUN = "IMAGEATTACH_TEST_RUN"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        folder = Path(tempfile.mkdtemp(prefix="imageattach-"))
+        folder.chmod(0o755)  # PostgreSQL runs as another user when the tests run as root
+        os.environ[RUN] = str(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        Services(Path(os.environ.pop(RUN))).stop()
+
+
+def missing(reason: str) -> NoReturn:
+    """Ends a test that cannot have one of its real parts."""
+    if os.environ.get("CI") == "true" or os.environ.get("IMAGEATTACH_REQUIRE_ALL"):
+        pytest.fail(f"a part is missing, and here all have to be there: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def have() -> Callable[[Callable[[Path], Started]], str]:
+    """Gives the address of a part of :mod:`services`, or ends the test."""
+    running = Services(Path(os.environ[RUN]))
+
+    def have(part: Callable[[Path], Started]) -> str:
+        try:
+            return running.get(part)
+        except Unavailable as error:
+            missing(f"{part.__name__}: {error}")
+
+    return have
+
+
+# Databases
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> URL:
+    """A database file that does not exist yet."""
+    return make_url(f"sqlite:///{tmp_path / 'database.sqlite'}")
+
+
+@pytest.fixture
+def postgresql_url(have: Callable[..., str]) -> Iterator[URL]:
+    """An empty PostgreSQL database of the test's own, for psycopg; ``.set(drivername=...)`` for another driver."""
+    with services.fresh_database(have(services.postgresql)) as url:
+        yield url
+
+
+@pytest.fixture
+def mariadb_url(have: Callable[..., str]) -> Iterator[URL]:
+    """An empty MariaDB database of the test's own, for PyMySQL."""
+    with services.fresh_database(have(services.mariadb)) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def database_url(request: pytest.FixtureRequest) -> URL:
+    """An empty database of the test's own, once on each kind."""
+    url: URL = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def engine(database_url: URL) -> Iterator[Engine]:
+    """An engine on :func:`database_url`, disposed of after the test."""
+    engine = services.make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+# Object stores and brokers
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """A real S3 server; a test takes a prefix of its own."""
+
+    endpoint_url: str
+    bucket: str = services.S3_BUCKET
+    region: str = services.S3_REGION
+    access_key: str = services.S3_ACCESS_KEY
+    secret_key: str = services.S3_SECRET_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class AzureServer:
+    """A real blob storage; a test takes a prefix of its own."""
+
+    endpoint_url: str
+    account: str = services.AZURE_ACCOUNT
+    key: str = services.AZURE_KEY
+    container: str = services.AZURE_CONTAINER
+
+
+@pytest.fixture(scope="session")
+def s3_server(have: Callable[..., str]) -> S3Server:
+    return S3Server(have(services.s3))
+
+
+@pytest.fixture(scope="session")
+def azure_server(have: Callable[..., str]) -> AzureServer:
+    return AzureServer(have(services.azure))
+
+
+@pytest.fixture
+def redis_url(have: Callable[..., str], worker_id: str) -> str:
+    """A database of a Redis server that no other worker process uses, empty."""
+    import redis
+
+    url = f"{have(services.redis)}/{worker_id.removeprefix('gw') if worker_id != 'master' else 0}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(have: Callable[..., str]) -> str:
+    """The broker's address; a test takes queues with names of its own."""
+    return have(services.rabbitmq)
+
+
+# A browser
+
+
+@pytest.fixture
+def chromium(have: Callable[..., str]) -> Iterator[Browser]:
+    """A headless Chromium, driven by Playwright.
+
+    It is connected to for one test and no longer: as long as it is, the process can run no other event loop.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.connect_over_cdp(have(services.chromium))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A blank page, with cookies and a cache of its own."""
+    with chromium.new_context() as context:
+        yield context.new_page()
