@@ -1,0 +1,180 @@
+"""File objects around other file objects.
+
+A store may hand out anything that can be read.  These proxies give such a file what Python's own files have, a context
+manager and an iterator over lines, and :func:`spooled` gives it random access.  It must always be true that
+
+- a proxy adds nothing between the caller and the bytes: no buffer, no copy;
+- only :func:`spooled` copies, and past :data:`SPOOL_SIZE` it copies to disk, never into memory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+__all__ = ("SPOOL_SIZE", "FileProxy", "ReusableFileProxy", "SeekableFileProxy", "spooled")
+
+#: A copy of a file is kept in memory up to this size, in bytes; a larger one goes to a temporary file.
+SPOOL_SIZE = 1 << 20
+
+_BLOCK_SIZE = 1 << 16
+
+
+def spooled(file: IO[bytes]) -> IO[bytes]:
+    """Copy the rest of a file into a new one that is seekable.
+
+    :param file: a readable binary file; it is left open, and at its end
+    :returns: a seekable file at position 0, in memory up to :data:`SPOOL_SIZE` and on disk past it
+    :raises OSError: when ``file`` cannot be read, or the disk is full
+
+    >>> import io
+    >>> with spooled(io.BytesIO(b"bytes")) as copy:
+    ...     copy.read()
+    b'bytes'
+    """
+    copy = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=SPOOL_SIZE))  # noqa: SIM115  # the caller's to close
+    try:
+        shutil.copyfileobj(file, copy, _BLOCK_SIZE)
+        copy.seek(0)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+class FileProxy(Iterator[bytes]):
+    """The complete proxy for a file-like object, with the context manager and the iterator that it may lack.
+
+    :param wrapped: the file to wrap; it needs ``read()``, and ``readline()`` and ``readlines()`` for those of the proxy
+
+    >>> import io
+    >>> with FileProxy(io.BytesIO(b"one\\ntwo\\n")) as file:
+    ...     list(file)
+    [b'one\\n', b'two\\n']
+    """
+
+    #: The file that is wrapped.
+    wrapped: Any
+
+    def __init__(self, wrapped: Any) -> None:
+        self.wrapped = wrapped
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+    def next(self) -> bytes:
+        """Return the next line; the same as :func:`next`.
+
+        :returns: a line with its newline character
+        :raises StopIteration: at the end of the file
+        """
+        return self.__next__()
+
+    def xreadlines(self) -> Iterator[bytes]:
+        """Iterate over the lines; the same as :func:`iter`, which is to be preferred.
+
+        :returns: an iterator over the lines
+        """
+        return iter(self)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes; fewer than asked for only at the end of the file.
+
+        :param size: how many bytes; negative for all that are left
+        :returns: the bytes, empty at the end of the file
+        """
+        return cast(bytes, self.wrapped.read(size))
+
+    def readline(self, size: int | None = None, /) -> bytes:
+        """Read one line, with its newline character.
+
+        :param size: if present and not negative, the most bytes to read: the line may then be incomplete
+        :returns: the line, empty at the end of the file
+        """
+        return cast(bytes, self.wrapped.readline() if size is None else self.wrapped.readline(size))
+
+    def readlines(self, sizehint: int | None = None, /) -> list[bytes]:
+        """Read all lines that are left.
+
+        :param sizehint: if present, stop after the line that reaches this number of bytes
+        :returns: the lines
+        """
+        return cast("list[bytes]", self.wrapped.readlines() if sizehint is None else self.wrapped.readlines(sizehint))
+
+    def close(self) -> None:
+        """Close the wrapped file, if it has something to close."""
+        close = getattr(self.wrapped, "close", None)
+        if close is not None:
+            close()
+
+
+class SeekableFileProxy(FileProxy):
+    """A :class:`FileProxy` for a file that can also be positioned."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Set the position.
+
+        :param offset: bytes, counted from where ``whence`` says
+        :param whence: :data:`os.SEEK_SET`, :data:`os.SEEK_CUR` or :data:`os.SEEK_END`
+        :returns: the new position
+        """
+        position = self.wrapped.seek(offset, whence)
+        # Files that are not from the io module may return nothing.
+        return self.tell() if position is None else cast(int, position)
+
+    def tell(self) -> int:
+        """Tell the position.
+
+        :returns: bytes from the start
+        """
+        return cast(int, self.wrapped.tell())
+
+    def seekable(self) -> bool:
+        """Tell that :meth:`seek` works.
+
+        :returns: always true
+        """
+        return True
+
+
+class ReusableFileProxy(SeekableFileProxy):
+    """A file that a ``with`` block leaves open, and at the position that it had before the block.
+
+    >>> import io
+    >>> file = io.BytesIO(b"again")
+    >>> with ReusableFileProxy(file) as once:
+    ...     once.read()
+    b'again'
+    >>> file.read()
+    b'again'
+    """
+
+    #: The position when the block was entered, in bytes.
+    initial_offset: int
+
+    def __enter__(self) -> Self:
+        self.initial_offset = self.tell()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.seek(self.initial_offset)

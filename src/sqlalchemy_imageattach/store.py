@@ -1,0 +1,348 @@
+"""What a store is, and what everybody else may ask of it.
+
+A *store* keeps image files and knows their URLs.  To write one, inherit :class:`Store` and implement four methods:
+:meth:`~Store.put_file`, :meth:`~Store.get_file`, :meth:`~Store.get_url` and :meth:`~Store.delete_file`.  Applications
+call the four templates over them: :meth:`~Store.store`, :meth:`~Store.open`, :meth:`~Store.locate` and
+:meth:`~Store.delete`.
+
+A file is named by its :class:`FileKey`: the documented identifiers, and a *revision*.  The revision is a short random
+text that makes each file's name its own, so that a file is never overwritten.  It must always be true that
+
+- a store whose methods take ``revision`` keeps two revisions of one image side by side;
+- a store whose methods do not (just the documented arguments) is never handed one: see :func:`takes_revision`;
+- ``delete_file`` of a file that is not there is silent, ``get_file`` of it is an :exc:`OSError`.
+
+The layers above work with keys, and call :meth:`~Store.put_key`, :meth:`~Store.get_key` and :meth:`~Store.delete_key`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypedDict, cast
+
+from .file import FileProxy, SeekableFileProxy, spooled
+
+if TYPE_CHECKING:
+    from .entity import Image
+
+__all__ = ("FileKey", "Store", "StoredFile", "takes_revision")
+
+
+class FileKey(NamedTuple):
+    """The identifiers of one stored file, in the order in which a store's methods take them."""
+
+    object_type: str
+    object_id: int
+    width: int
+    height: int
+    mimetype: str
+    revision: str | None = None
+
+    @classmethod
+    def of(cls, image: Image) -> Self:
+        """Make the key of an image.
+
+        :param image: an :class:`~sqlalchemy_imageattach.entity.Image`, or anything with its attributes ``object_type``,
+            ``object_id``, ``width``, ``height`` and ``mimetype``, and ``revision`` where it has one
+        :returns: the key of its file
+        :raises TypeError: when one of these attributes is missing, unset or of another type
+
+        >>> from types import SimpleNamespace
+        >>> picture = SimpleNamespace(object_type="user", object_id=1, width=640, height=480, mimetype="image/png")
+        >>> FileKey.of(picture)[:4]
+        ('user', 1, 640, 480)
+        """
+        return cls(
+            _text(image, "object_type"),
+            _integer(image, "object_id"),
+            _integer(image, "width"),
+            _integer(image, "height"),
+            _text(image, "mimetype"),
+            None if getattr(image, "revision", None) is None else _text(image, "revision"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file that a store holds, as :meth:`Store.list_files` tells it."""
+
+    #: The store's own name of it: a relative path, an object's key.
+    name: str
+    #: Its size in bytes.
+    size: int
+    #: When it was written, aware.
+    modified: datetime.datetime
+    #: Its identifiers, or ``None`` for debris of an interrupted write, which no row can name.
+    key: FileKey | None
+    #: Deletes just this file; silent when it is gone already.
+    remove: Callable[[], None] = field(repr=False, compare=False)
+
+
+def takes_revision(store: Store) -> bool:
+    """Tell whether a store keeps the revisions of an image apart.
+
+    :param store: any store
+    :returns: false for a store whose methods have just the documented arguments
+
+    >>> class Documented(Store):
+    ...     def put_file(self, file, object_type, object_id, width, height, mimetype, reproducible): ...
+    ...     def get_file(self, *args, **kwargs): ...
+    ...     def get_url(self, *args, **kwargs): ...
+    ...     def delete_file(self, *args, **kwargs): ...
+    >>> takes_revision(Documented())
+    False
+    """
+    return store.takes_revision()
+
+
+class Store:
+    """The interface of every store: four methods to implement, and the templates over them."""
+
+    _takes_revision: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._takes_revision = _methods_take_revision(cls)
+
+    def takes_revision(self) -> bool:
+        """Tell whether the four methods take ``revision``; a store that wraps others answers for them.
+
+        :returns: by default what the signatures say: each method accepts the keyword, and at least one names it.
+            (``**kwargs`` alone says nothing about what the arguments are passed on to.)
+        """
+        return self._takes_revision
+
+    # What a store implements. Those of this library take `revision: str | None = None` as the last argument.
+
+    def put_file(
+        self,
+        file: IO[bytes],
+        object_type: str,
+        object_id: int,
+        width: int,
+        height: int,
+        mimetype: str,
+        reproducible: bool,
+    ) -> None:
+        """Put the file of an image: all of it, or nothing when it raises.
+
+        :param file: the bytes, from its position to its end; the caller closes it
+        :param object_type: e.g. ``'user-picture'``
+        :param object_id: any integer, negative and very long ones too
+        :param width: pixels
+        :param height: pixels
+        :param mimetype: e.g. ``'image/jpeg'``
+        :param reproducible: true for what can be computed again, such as a thumbnail; false for an original
+        :raises OSError: when it could not be stored
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} has to implement put_file()")
+
+    def delete_file(self, object_type: str, object_id: int, width: int, height: int, mimetype: str) -> None:
+        """Delete the file of an image; silent when there is no such file.
+
+        :param object_type: e.g. ``'user-picture'``
+        :param object_id: any integer
+        :param width: pixels
+        :param height: pixels
+        :param mimetype: e.g. ``'image/jpeg'``
+        :raises OSError: when the file is there, and stays
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} has to implement delete_file()")
+
+    def get_file(self, object_type: str, object_id: int, width: int, height: int, mimetype: str) -> IO[bytes]:
+        """Open the file of an image; applications call :meth:`open`.
+
+        :param object_type: e.g. ``'user-picture'``
+        :param object_id: any integer
+        :param width: pixels
+        :param height: pixels
+        :param mimetype: e.g. ``'image/jpeg'``
+        :returns: a readable binary file, which the caller closes
+        :raises OSError: when there is no such file
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} has to implement get_file()")
+
+    def get_url(self, object_type: str, object_id: int, width: int, height: int, mimetype: str) -> str:
+        """Make the URL of an image's file, without asking whether it is there; applications call :meth:`locate`.
+
+        :param object_type: e.g. ``'user-picture'``
+        :param object_id: any integer
+        :param width: pixels
+        :param height: pixels
+        :param mimetype: e.g. ``'image/jpeg'``
+        :returns: the URL, quoted
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} has to implement get_url()")
+
+    def list_files(self) -> Iterator[StoredFile]:
+        """List what the store holds, in any order and without holding it all in memory; optional.
+
+        :returns: an iterator over every file that the store has written, debris included
+        :raises NotImplementedError: when the store has no such method; it cannot be audited then
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} cannot list its files; it has to implement list_files()")
+
+    # The same by key, for the layers above.
+
+    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
+        """Put a file: :meth:`put_file`, with the revision if the store takes it.
+
+        :param file: the bytes, from its position to its end; the caller closes it
+        :param key: the name
+        :param reproducible: whether it can be computed again
+        :raises OSError: when it could not be stored
+        """
+        self.put_file(file, *key[:5], reproducible, **self._revision(key))
+
+    def get_key(self, key: FileKey) -> IO[bytes]:
+        """Open a file: :meth:`get_file`, with the revision if the store takes it.
+
+        :param key: the name
+        :returns: a readable binary file, which the caller closes
+        :raises OSError: when there is no such file
+        """
+        return self.get_file(*key[:5], **self._revision(key))
+
+    def delete_key(self, key: FileKey) -> None:
+        """Delete a file: :meth:`delete_file`, with the revision if the store takes it.
+
+        :param key: the name
+        :raises OSError: when the file is there, and stays
+        """
+        self.delete_file(*key[:5], **self._revision(key))
+
+    def url_of_key(self, key: FileKey) -> str:
+        """Make a file's URL: :meth:`get_url`, with the revision if the store takes it.
+
+        :param key: the name
+        :returns: the URL, without the timestamp that :meth:`locate` appends
+        """
+        return self.get_url(*key[:5], **self._revision(key))
+
+    def _revision(self, key: FileKey) -> Any:
+        # Typed as Any since the documented signatures, which are those of this class, have no such argument.
+        return {} if key.revision is None or not self.takes_revision() else _Revision(revision=key.revision)
+
+    # What applications call.
+
+    def store(self, image: Image, file: IO[bytes]) -> None:
+        """Store the file of an image.
+
+        :param image: the image whose file it is
+        :param file: a readable binary file; the caller closes it
+        :raises TypeError: when ``image`` is no image or has no identifier yet, or ``file`` cannot be read
+        :raises OSError: when it could not be stored
+        """
+        key = FileKey.of(image)
+        if not callable(getattr(file, "read", None)):
+            raise TypeError(f"file must be a readable binary file with a read() method, not {file!r}")
+        self.put_key(file, key, not image.original)
+
+    def delete(self, image: Image) -> None:
+        """Delete the file of an image; silent when there is no such file.
+
+        :param image: the image whose file to delete
+        :raises TypeError: when ``image`` is no image or has no identifier yet
+        :raises OSError: when the file is there, and stays
+        """
+        self.delete_key(FileKey.of(image))
+
+    def open(self, image: Image, use_seek: bool = False) -> IO[bytes]:
+        """Open the file of an image, as a context manager and an iterator over lines.
+
+        :param image: the image whose file to open
+        :param use_seek: whether it has to have ``seek()`` and ``tell()``; a file without is copied, to disk past 1 MB
+        :returns: a readable binary file, which the caller closes; best in a ``with`` block
+        :raises TypeError: when ``image`` is no image or has no identifier yet, or the store returns no file
+        :raises OSError: when there is no such file
+        """
+        file = self.get_key(FileKey.of(image))
+        for name in ("read", "readline", "readlines"):
+            if not callable(getattr(file, name, None)):
+                raise TypeError(
+                    f"{type(self).__qualname__}.get_file() must return a readable file; {file!r} has no {name}() method"
+                )
+        seekable = _is_seekable(file)
+        if use_seek and not seekable:
+            with FileProxy(file):
+                return spooled(file)
+        if all(callable(getattr(file, name, None)) for name in ("__enter__", "__exit__", "__iter__", "__next__")):
+            return file
+        return cast("IO[bytes]", SeekableFileProxy(file) if seekable else FileProxy(file))
+
+    def locate(self, image: Image) -> str:
+        """Make the URL of an image, with the time of its making as ``_ts``, so that caches notice a new one.
+
+        :param image: the image whose URL to make
+        :returns: the URL; nothing is asked about whether the file is there
+        :raises TypeError: when ``image`` is no image or has no identifier yet
+        """
+        url = self.url_of_key(FileKey.of(image))
+        created_at = image.created_at
+        # Not known until the flush, unless the application has set it.
+        if not isinstance(created_at, datetime.datetime):
+            return url
+        if created_at.tzinfo is not None:
+            created_at = created_at.astimezone(datetime.UTC)
+        return f"{url}{'&' if '?' in url else '?'}_ts={created_at:%Y%m%d%H%M%S%f}"
+
+
+class _Revision(TypedDict):
+    revision: str
+
+
+def _methods_take_revision(cls: type[Store]) -> bool:
+    kinds = [_revision_kind(getattr(cls, name)) for name in ("put_file", "get_file", "get_url", "delete_file")]
+    return "no" not in kinds and "named" in kinds
+
+
+def _revision_kind(method: Callable[..., object]) -> str:
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except (TypeError, ValueError):  # a callable without a signature that Python can tell
+        return "no"
+    for parameter in parameters:
+        if parameter.name == "revision" and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            return "named"
+    return "any" if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) else "no"
+
+
+def _is_seekable(file: IO[bytes]) -> bool:
+    # Files of the io module have seek() even when it only raises: pipes, sockets, HTTP responses.
+    if not (callable(getattr(file, "seek", None)) and callable(getattr(file, "tell", None))):
+        return False
+    seekable = getattr(file, "seekable", None)
+    return bool(seekable()) if callable(seekable) else True
+
+
+def _attribute(image: object, name: str) -> Any:
+    try:
+        return getattr(image, name)
+    except AttributeError as error:
+        raise TypeError(f"expected an image, which has the attribute {name}, not {image!r}") from error
+
+
+def _text(image: object, name: str) -> str:
+    value = _attribute(image, name)
+    if not isinstance(value, str):
+        raise TypeError(f"{type(image).__qualname__}.{name} must be a str, not {value!r}")
+    return value
+
+
+def _integer(image: object, name: str) -> int:
+    value = _attribute(image, name)
+    if value is None:
+        raise TypeError(
+            f"{type(image).__qualname__}.{name} must be set; it is None (flush the session first, if it is a key)"
+        )
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{type(image).__qualname__}.{name} must be an integer, not {value!r}")
+    return number

@@ -1,0 +1,259 @@
+"""Stores that keep files in a folder.
+
+:class:`FileSystemStore` leaves it to a web server to serve the folder.  :class:`HttpExposedFileSystemStore` serves it
+itself, through WSGI or ASGI, and makes URLs for the host that the current request names.
+
+It must always be true that
+
+- a file is whole or not there: it is written aside under a name of its own, synced, renamed, and its folder synced;
+- what an interrupted write leaves is told by its name, and no row can name it;
+- any number of processes may write, read and delete at once, and may remove empty folders.
+"""
+
+# The functions of `os`, since pathlib objects would be a third of the cost of storing a small file.
+# ruff: noqa: PTH100, PTH102, PTH105, PTH107, PTH118, PTH120, PTH123
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import IO
+from urllib.parse import quote
+
+from ..exc import ImageNotFoundError, StoreError
+from ..store import FileKey, Store, StoredFile
+from .naming import guess_extension, key_of, name_of, path_of
+
+__all__ = ("BaseFileSystemStore", "FileSystemStore", "HttpExposedFileSystemStore", "guess_extension")
+
+_BLOCK_SIZE = 1 << 18
+# Folders above a file: object type, object id % 1000, object id // 1000.
+_DEPTH = 3
+_DEBRIS = re.compile(r"\.[0-9a-f]{16}\.tmp")
+# How often another process may remove a folder that has just been made.
+_ATTEMPTS = 100
+
+
+class BaseFileSystemStore(Store):
+    """What the stores of this module share: everything but URLs, for which a subclass has ``base_url``.
+
+    :param path: the folder; it is made when the first file is stored
+    :param sync: whether what is stored survives a power cut from then on; false is faster
+    """
+
+    #: What URLs begin with, a slash at its end.
+    base_url: str
+
+    def __init__(self, path: str | os.PathLike[str], sync: bool = True) -> None:
+        #: The folder, as it was given.
+        self.path = os.fspath(path)
+        self.sync = sync
+        # Taken now, so that a process may change its working directory.
+        self._folder = os.path.abspath(self.path)
+
+    def put_file(
+        self,
+        file: IO[bytes],
+        object_type: str,
+        object_id: int,
+        width: int,
+        height: int,
+        mimetype: str,
+        reproducible: bool,
+        revision: str | None = None,
+    ) -> None:
+        path = self._path(FileKey(object_type, object_id, width, height, mimetype, revision))
+        folder = os.path.dirname(path)
+        aside = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
+        try:
+            descriptor, changed = _create(aside)
+            try:
+                try:
+                    while block := file.read(_BLOCK_SIZE):
+                        _write(descriptor, block)
+                    if self.sync:
+                        os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                os.replace(aside, path)
+            except BaseException:
+                _remove(aside)
+                raise
+            if self.sync:
+                for each in (folder, *changed):
+                    _sync_folder(each)
+        except OSError as error:
+            if isinstance(error, StoreError):
+                raise
+            reason = error.strerror or str(error)
+            raise StoreError(error.errno or errno.EIO, f"{self!r} could not store a file: {reason}", path) from error
+
+    def delete_file(
+        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
+    ) -> None:
+        _remove(self._path(FileKey(object_type, object_id, width, height, mimetype, revision)))
+
+    def get_file(
+        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
+    ) -> IO[bytes]:
+        path = self._path(FileKey(object_type, object_id, width, height, mimetype, revision))
+        try:
+            return open(path, "rb")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", path) from None
+
+    def get_url(
+        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
+    ) -> str:
+        return self.base_url + quote(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
+
+    def list_files(self) -> Iterator[StoredFile]:
+        """List the files of this store, a folder at a time; what is not of its making is left out.
+
+        :returns: an iterator; files that come or go meanwhile may be in it or not
+        :raises OSError: when a folder cannot be read
+        """
+        return self._list_folder(self._folder, "", _DEPTH)
+
+    def _list_folder(self, folder: str, prefix: str, depth: int) -> Iterator[StoredFile]:
+        try:
+            entries = os.scandir(folder)
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                name = prefix + entry.name
+                if depth and entry.is_dir(follow_symlinks=False):
+                    yield from self._list_folder(entry.path, f"{name}/", depth - 1)
+                elif not depth and entry.is_file(follow_symlinks=False):
+                    key = key_of(name)
+                    if key is None and not _DEBRIS.fullmatch(entry.name):
+                        continue
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
+                    yield StoredFile(name, status.st_size, modified, key, partial(_remove, entry.path))
+
+    def _path(self, key: FileKey) -> str:
+        name = name_of(key)
+        path = path_of(self._folder, name)
+        assert path is not None, name  # noqa: S101  # name_of() refuses what is no name
+        return path
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.path!r})"
+
+
+class FileSystemStore(BaseFileSystemStore):
+    """A folder that a web server serves under a fixed URL.
+
+    :param path: the folder; it is made when the first file is stored
+    :param base_url: the URL of the folder
+    :param sync: whether what is stored survives a power cut from then on; false is faster
+
+    >>> store = FileSystemStore(path='/var/local/yourapp/images', base_url='http://images.yourapp.com/')
+    >>> store.get_url('user-picture', 1, 640, 480, 'image/png')
+    'http://images.yourapp.com/user-picture/1/0/1.640x480.png'
+    """
+
+    def __init__(self, path: str | os.PathLike[str], base_url: str, sync: bool = True) -> None:
+        super().__init__(path, sync)
+        self.base_url = base_url if base_url.endswith("/") else f"{base_url}/"
+
+
+class HttpExposedFileSystemStore(BaseFileSystemStore):
+    """A folder that the application serves itself.
+
+    :param path: the folder; it is made when the first file is stored
+    :param prefix: what the paths of URLs begin with
+    :param host_url_getter: returns the URL of the host, such as ``'https://example.com/'``, for every URL that is made
+    :param cors: whether pages of any other origin may read the images
+    :param sync: whether what is stored survives a power cut from then on; false is faster
+    :raises TypeError: when ``host_url_getter`` cannot be called
+
+    >>> store = HttpExposedFileSystemStore('userimages', 'images/', host_url_getter=lambda: 'https://example.com/')
+    >>> store.get_url('user-picture', 1, 640, 480, 'image/png')
+    'https://example.com/images/user-picture/1/0/1.640x480.png'
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        prefix: str = "__images__",
+        host_url_getter: Callable[[], str] | None = None,
+        cors: bool = False,
+        *,
+        sync: bool = True,
+    ) -> None:
+        if host_url_getter is not None and not callable(host_url_getter):
+            raise TypeError(f"host_url_getter must be callable, not {host_url_getter!r}")
+        super().__init__(path, sync)
+        #: What the paths of URLs begin with, without slashes around it.
+        self.prefix = prefix.strip("/")
+        self.host_url_getter = host_url_getter
+        self.cors = cors
+
+    @property
+    def base_url(self) -> str:  # type: ignore[override]
+        """What URLs begin with: the host, and the prefix."""
+        host_url = "/" if self.host_url_getter is None else self.host_url_getter()
+        return f"{host_url.rstrip('/')}/{quote(self.prefix)}/"
+
+
+def _create(path: str) -> tuple[int, list[str]]:
+    """Open a new file for writing, and make the folders above it; tells too which folders got a new entry by that."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    changed: list[str] = []
+    for _ in range(_ATTEMPTS):
+        try:
+            # 0o666 less the umask, as for any other file, so that a web server of another user may read it.
+            return os.open(path, flags, 0o666), changed
+        except FileNotFoundError:
+            with contextlib.suppress(FileNotFoundError):
+                changed += _make_folders(os.path.dirname(path))
+    raise FileNotFoundError(errno.ENOENT, "folders were removed as fast as they were made", path)
+
+
+def _make_folders(folder: str) -> list[str]:
+    parent = os.path.dirname(folder)
+    changed: list[str] = []
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return changed
+    except FileNotFoundError:
+        changed += _make_folders(parent)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)
+    return [parent, *changed]
+
+
+def _write(descriptor: int, block: bytes) -> None:
+    view = memoryview(block)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_folder(folder: str) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (FileNotFoundError, PermissionError):
+        # Removed since, or on a system where folders cannot be opened.
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.remove(path)

@@ -1,0 +1,80 @@
+"""A store that keeps files in memory: for tests, and for trying things out.
+
+What it holds is gone with it.  It may be used by many threads at once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import io
+from collections.abc import Iterator
+from functools import partial
+from typing import IO
+from urllib.parse import quote
+
+from ..exc import ImageNotFoundError
+from ..store import FileKey, Store, StoredFile
+from .naming import key_of, name_of
+
+__all__ = ("MemoryStore",)
+
+
+class MemoryStore(Store):
+    """A store that keeps files in memory.
+
+    :param base_url: what URLs begin with; nothing answers there, unless the application serves the store
+
+    >>> store = MemoryStore()
+    >>> store.put_file(io.BytesIO(b'bytes'), 'user-picture', 1, 640, 480, 'image/png', False)
+    >>> store.get_file('user-picture', 1, 640, 480, 'image/png').read()
+    b'bytes'
+    """
+
+    def __init__(self, base_url: str = "memory:///") -> None:
+        #: What URLs begin with, a slash at its end.
+        self.base_url = base_url if base_url.endswith("/") else f"{base_url}/"
+        self._files: dict[str, tuple[bytes, datetime.datetime]] = {}
+
+    def put_file(
+        self,
+        file: IO[bytes],
+        object_type: str,
+        object_id: int,
+        width: int,
+        height: int,
+        mimetype: str,
+        reproducible: bool,
+        revision: str | None = None,
+    ) -> None:
+        name = name_of(FileKey(object_type, object_id, width, height, mimetype, revision))
+        self._files[name] = (bytes(file.read()), datetime.datetime.now(datetime.UTC))
+
+    def delete_file(
+        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
+    ) -> None:
+        self._remove(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
+
+    def get_file(
+        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
+    ) -> IO[bytes]:
+        name = name_of(FileKey(object_type, object_id, width, height, mimetype, revision))
+        try:
+            return io.BytesIO(self._files[name][0])
+        except KeyError:
+            raise ImageNotFoundError(errno.ENOENT, "no such file in memory", name) from None
+
+    def get_url(
+        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
+    ) -> str:
+        return self.base_url + quote(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
+
+    def list_files(self) -> Iterator[StoredFile]:
+        for name, (content, modified) in self._files.copy().items():
+            yield StoredFile(name, len(content), modified, key_of(name), partial(self._remove, name))
+
+    def _remove(self, name: str) -> None:
+        self._files.pop(name, None)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.base_url!r})"

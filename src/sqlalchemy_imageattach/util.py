@@ -1,0 +1,67 @@
+"""Docstrings put together at run time.
+
+These three functions are public since the original library documented them.  They take a docstring as it stands in the
+source, with its indentation, and give back one whose added lines are indented like the rest.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+
+__all__ = ("append_docstring", "append_docstring_attributes", "get_minimum_indent")
+
+
+def get_minimum_indent(docstring: str, ignore_before: int = 1) -> str:
+    r"""Find the indentation of a docstring: the shortest of its lines that are not blank.
+
+    :param docstring: the docstring
+    :param ignore_before: lines before this one do not count; by default the first, which :pep:`8` has unindented
+    :returns: spaces and tabs, or nothing
+
+    >>> get_minimum_indent('Hello')
+    ''
+    >>> get_minimum_indent('Hello\n    world::\n        yeah')
+    '    '
+    """
+    lines = [line for line in docstring.splitlines()[ignore_before:] if line.strip()]
+    return min((line[: len(line) - len(line.lstrip())] for line in lines), key=len, default="")
+
+
+def append_docstring(docstring: str, *lines: str) -> str:
+    r"""Append lines to a docstring, indented like it.
+
+    :param docstring: the docstring
+    :param lines: the lines, without indentation and newline characters
+    :returns: the longer docstring
+
+    >>> append_docstring('Hello\n    world', '', '.. note:: Bye')
+    'Hello\n    world\n\n    .. note:: Bye'
+    """
+    indent = get_minimum_indent(docstring)
+    return docstring + "".join(f"\n{indent}{line}" if line.strip() else "\n" for line in lines)
+
+
+def append_docstring_attributes(docstring: str | None, locals: Mapping[str, object]) -> str:
+    r"""Append the docstrings of attributes to their class's docstring.
+
+    :param docstring: the docstring of the class, if it has one
+    :param locals: the attributes by their names; those without a docstring are left out
+    :returns: the longer docstring
+
+    >>> print(append_docstring_attributes('A user.', {'name': property(doc='Its name.')}))
+    A user.
+    <BLANKLINE>
+    .. attribute:: name
+    <BLANKLINE>
+       Its name.
+    """
+    result = docstring or ""
+    for name, value in locals.items():
+        if value.__doc__:
+            # The first line has no indentation to take away: that of the others is given to it.
+            text = textwrap.dedent(get_minimum_indent(value.__doc__) + value.__doc__)
+            result = append_docstring(
+                result, "", f".. attribute:: {name}", "", *(f"   {line}" for line in text.splitlines())
+            )
+    return result
