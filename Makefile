@@ -46,7 +46,7 @@ docs: $(dev)
 	rm -rf docs/api/modules
 	$(bin)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 
-bench: $(VENV)/.bench
+bench: $(dev)
 	for benchmark in benchmarks/[!_]*.py; do $(bin)/python $$benchmark || exit 1; done
 
 $(bin)/python:
@@ -64,10 +64,6 @@ $(VENV)/.demo: requirements/demo.txt requirements/photos.txt pyproject.toml | $(
 	$(install_project)
 	touch $@
 
-$(VENV)/.bench: requirements/bench.txt $(dev)
-	$(install) -r requirements/bench.txt
-	touch $@
-
 # Azure's blob storage as it runs on this machine, for the tests.  Node.js comes with the requirements; where npm cannot
 # install it, the tests that ask for it are skipped, and say so.
 $(azurite): tests/azurite/package.json tests/azurite/package-lock.json | $(dev)
@@ -82,7 +78,7 @@ lock:
 	$(VENV)/lock/bin/pip install --quiet uv
 	$(compile) --all-extras pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(compile) -c requirements/dev.txt pyproject.toml requirements/demo.in -o requirements/demo.txt
-	$(compile) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
+	$(compile) requirements/original.in -o requirements/original.txt
 	$(compile) --no-deps requirements/photos.in -o requirements/photos.txt
 	$(compile) --no-deps requirements/sqlalchemy-2.0.in -o requirements/sqlalchemy-2.0.txt
 	$(compile) --no-deps requirements/sqlalchemy-2.1.in -o requirements/sqlalchemy-2.1.txt
