@@ -18,8 +18,8 @@ WORKERS ?= 2
 bin := $(VENV)/bin
 pip := $(bin)/pip --disable-pip-version-check --quiet
 # The lists in requirements/ are complete and locked: nothing is resolved, and no byte is taken that they do not name.
-install := $(pip) install --require-hashes --no-deps
-install_project := $(pip) install --no-deps --no-build-isolation --editable .
+install := $(pip) install --no-deps --no-build-isolation
+install_locked := $(install) --require-hashes
 # One virtual environment holds one SQLAlchemy: setting it up for another removes this mark of the former.
 dev := $(VENV)/.dev-$(SQLALCHEMY)
 azurite := tests/azurite/node_modules/.package-lock.json
@@ -49,19 +49,21 @@ docs: $(dev)
 bench: $(dev)
 	for benchmark in benchmarks/[!_]*.py; do $(bin)/python $$benchmark || exit 1; done
 
-$(bin)/python:
+$(VENV)/.build: requirements/build.txt
 	$(PYTHON) -m venv $(VENV)
-
-$(dev): requirements/dev.txt requirements/photos.txt requirements/sqlalchemy-$(SQLALCHEMY).txt pyproject.toml | $(bin)/python
-	rm -f $(VENV)/.dev-*
-	$(install) -r requirements/dev.txt -r requirements/photos.txt
-	$(install) -r requirements/sqlalchemy-$(SQLALCHEMY).txt
-	$(install_project)
+	$(install_locked) -r requirements/build.txt
 	touch $@
 
-$(VENV)/.demo: requirements/demo.txt requirements/photos.txt pyproject.toml | $(bin)/python
-	$(install) -r requirements/demo.txt -r requirements/photos.txt
-	$(install_project)
+$(dev): requirements/dev.txt requirements/photos.txt requirements/sqlalchemy-$(SQLALCHEMY).txt pyproject.toml $(VENV)/.build
+	rm -f $(VENV)/.dev-*
+	$(install_locked) -r requirements/dev.txt -r requirements/photos.txt
+	$(install_locked) -r requirements/sqlalchemy-$(SQLALCHEMY).txt
+	$(install) --editable .
+	touch $@
+
+$(VENV)/.demo: requirements/demo.txt requirements/photos.txt pyproject.toml $(VENV)/.build
+	$(install_locked) -r requirements/demo.txt -r requirements/photos.txt
+	$(install) --editable .
 	touch $@
 
 # Azure's blob storage as it runs on this machine, for the tests.  Node.js comes with the requirements; where npm cannot
@@ -76,7 +78,8 @@ compile = $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --python
 lock:
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/pip install --quiet uv
-	$(compile) --all-extras pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(compile) requirements/build.in -o requirements/build.txt
+	$(compile) -c requirements/build.txt --all-extras pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(compile) -c requirements/dev.txt pyproject.toml requirements/demo.in -o requirements/demo.txt
 	$(compile) requirements/original.in -o requirements/original.txt
 	$(compile) --no-deps requirements/photos.in -o requirements/photos.txt
