@@ -74,13 +74,13 @@ $(azurite): tests/azurite/package.json tests/azurite/package-lock.json | $(dev)
 
 # Locks requirements/*.in anew, for every supported Python and platform at once.
 compile = $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version=3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-emit-package sqlalchemy-imageattach --custom-compile-command='make lock'
+	--no-emit-index-url --no-emit-find-links --custom-compile-command='make lock'
 lock:
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/pip install --quiet uv
 	$(compile) requirements/build.in -o requirements/build.txt
-	$(compile) -c requirements/build.txt --all-extras pyproject.toml requirements/dev.in -o requirements/dev.txt
-	$(compile) -c requirements/dev.txt pyproject.toml requirements/demo.in -o requirements/demo.txt
+	$(compile) -c requirements/build.txt --all-extras --no-emit-package sqlalchemy-imageattach pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(compile) -c requirements/dev.txt --no-emit-package sqlalchemy-imageattach pyproject.toml requirements/demo.in -o requirements/demo.txt
 	$(compile) requirements/original.in -o requirements/original.txt
 	$(compile) --no-deps requirements/photos.in -o requirements/photos.txt
 	$(compile) --no-deps requirements/sqlalchemy-2.0.in -o requirements/sqlalchemy-2.0.txt

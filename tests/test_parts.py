@@ -67,11 +67,11 @@ def test_postgresql_prepares_transactions_and_a_forgotten_one_does_not_keep_its_
 @pytest.mark.parametrize("part", [services.postgresql, services.mariadb])
 def test_a_database_is_dropped_under_a_connection_that_was_left_open(have, part):
     with services.fresh_database(have(part)) as url:
-        engine = services.make_engine(url)
-        engine.connect().execute(select(1))
+        left_open = services.make_engine(url).connect()
+        left_open.execute(select(1))
     with pytest.raises(OperationalError), services.make_engine(url).connect():
         pass
-    engine.dispose()
+    left_open.invalidate()
 
 
 def test_s3_refuses_a_wrong_secret_and_keeps_what_is_put(s3_server):
