@@ -1,1 +1,131 @@
-"""Reading the header of an image, and making other sizes of it."""
+"""Reading the header of an image, and making other sizes of it.
+
+::
+
+    __init__    the face: probe and resize
+    policy      what is accepted
+    types       the types, and the suffix of each
+    filters     the names of filters
+    source      the bytes of a file, mapped
+    formats     telling the type, and reading the header; over raster, tiff, isobmff, svg and pdf, with header.py for what they share
+    engine      the protocol of the engines, and which one does what
+    vips        libvips: the only module that imports pyvips
+    pillow      Pillow: the only module that imports PIL
+    privacy     removing metadata from originals
+
+:func:`probe` tells what an image is by its header alone, in microseconds, and whether it is accepted and whole.  :func:`resize` decodes, and
+makes another size.  Neither knows of databases or stores.  What must always be true:
+
+- importing this package loads neither libvips nor Pillow; the first :func:`resize` does;
+- nothing is decoded before its header was checked against the limits of the policy;
+- bad bytes are an :exc:`~sqlalchemy_imageattach.exc.InvalidImageError`, whatever is wrong with them;
+- the caller's file is left open, unchanged, and at its position 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING
+
+from ..exc import InvalidImageError
+from .engine import Job, choose
+from .filters import DEFAULT_FILTER, FILTERS, check_filter, filter_name
+from .formats import read_header, sniff
+from .header import Header
+from .policy import ImageInfo, ImagePolicy, Resized
+from .source import opened
+from .types import SUFFIXES
+
+if TYPE_CHECKING:
+    import pyvips
+
+__all__ = ("FILTERS", "SUFFIXES", "ImageInfo", "ImagePolicy", "Resized", "check_filter", "probe", "resize")
+
+_DEFAULT_POLICY = ImagePolicy()
+
+# The longest side that a type can hold, in pixels, where that is not far beyond every limit.
+_MAX_SIDES = {"image/gif": 65_535, "image/jpeg": 65_500, "image/webp": 16_383}
+
+
+def probe(file: IO[bytes], policy: ImagePolicy = _DEFAULT_POLICY) -> ImageInfo:
+    """Tells what an image is, by its header alone.
+
+    :param file: the image: readable, seekable and binary; its position is 0 afterwards
+    :param policy: what is accepted
+    :returns: width and height as a browser shows them, the type, and the number of frames
+    :raises TypeError: if the file cannot be read and sought
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is empty, not an image, damaged, truncated or not accepted
+    :raises ~sqlalchemy_imageattach.exc.MissingDependencyError: if its type needs an extra that is not installed
+
+    >>> import io
+    >>> probe(io.BytesIO(b'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"/>'))
+    ImageInfo(width=20, height=10, mimetype='image/svg+xml', frames=1)
+    """
+    with opened(file) as data:
+        return _checked_header(data, policy).info
+
+
+def _checked_header(data: memoryview, policy: ImagePolicy) -> Header:
+    policy.check_bytes(len(data))
+    mimetype = sniff(data)
+    policy.check_type(mimetype)
+    header = read_header(data, mimetype)
+    policy.check(header.info)
+    return header
+
+
+def resize(
+    file: IO[bytes],
+    info: ImageInfo,
+    width: int,
+    height: int,
+    *,
+    filter: str | int = DEFAULT_FILTER,
+    first_frame: bool = False,
+    preprocess: Callable[[pyvips.Image], pyvips.Image] | None = None,
+    postprocess: Callable[[pyvips.Image], pyvips.Image] | None = None,
+    policy: ImagePolicy = _DEFAULT_POLICY,
+) -> Resized:
+    """Makes another size of an image: upright, in sRGB, and without metadata.
+
+    The type stays, but a vector image becomes PNG, and HEIC JPEG.  An animation stays one.
+
+    :param file: the image, as for :func:`probe`
+    :param info: what :func:`probe` told of it
+    :param width: of the result, in pixels
+    :param height: of the result, in pixels
+    :param filter: the resampling filter, one of :data:`FILTERS`, or its index in ``wand.image.FILTER_TYPES``
+    :param first_frame: whether just the first frame of an animation is wanted
+    :param preprocess: is called with the decoded image, upright, before it is resized, and returns the one to resize; an animation is a strip of its
+        frames, one below the other, each as high as ``image.get_page_height()`` says
+    :param postprocess: is called with the resized image before it is encoded, and returns the one to encode
+    :param policy: what is accepted
+    :returns: the file, and its true size
+    :raises TypeError: if width or height is not an integer, or the filter neither a string nor an integer
+    :raises ValueError: if width or height is below 1, or there is no such filter
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the image is not accepted, cannot be decoded, or its header lies
+
+    >>> import io
+    >>> file = io.BytesIO(b'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"/>')
+    >>> made = resize(file, probe(file), 40, 20)
+    >>> made.width, made.height, made.mimetype
+    (40, 20, 'image/png')
+    """
+    for side in (width, height):
+        if isinstance(side, bool) or not isinstance(side, int):
+            raise TypeError(f"a width or height is an integer, not {side!r}")
+        if side < 1:
+            raise ValueError(f"a width or height is at least 1 pixel, not {side!r}")
+    name = filter_name(filter)
+    with opened(file) as data:
+        # What is known of the file may be old, or wrong: it is not believed.
+        header = _checked_header(data, policy)
+        job = Job(data, header, width, height, name, first_frame, preprocess, postprocess)
+        policy.check_target(width, height, job.frames)
+        if max(width, height) > _MAX_SIDES.get(job.mimetype, 2**31):
+            raise InvalidImageError(
+                f"a size of {width}x{height} pixels was asked for, and {job.mimetype} has at most {_MAX_SIDES[job.mimetype]} a side",
+                reason="target_too_large",
+            )
+        made, made_width, made_height = choose(job).resize(job)
+    return Resized(made, made_width, made_height, job.mimetype)

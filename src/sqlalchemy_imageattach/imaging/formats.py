@@ -1,0 +1,83 @@
+"""Telling the type of an image by its bytes, and reading its header: its size as a browser shows it, and whether it is all there."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+
+from ..exc import InvalidImageError
+from . import isobmff, pdf, raster, svg, tiff
+from .header import Header, damaged, truncated
+
+__all__ = ("read_header", "sniff")
+
+# What a file of each type begins with.  SVG, which is text, is told by its root element, and ISO files by their brands.
+_SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), mimetype)
+    for pattern, mimetype in (
+        (rb"\xff\xd8\xff", "image/jpeg"),
+        (rb"\x89PNG\r\n\x1a\n", "image/png"),
+        (rb"GIF8[79]a", "image/gif"),
+        (rb"RIFF....WEBP", "image/webp"),
+        (rb"II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]", "image/tiff"),
+        (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", "image/bmp"),
+        (rb"%PDF-\d", "application/pdf"),
+    )
+)
+
+
+def sniff(data: memoryview) -> str:
+    """Tells the type of an image by its first bytes.
+
+    :param data: the whole file
+    :returns: a mimetype, one of :data:`~.types.ALL_TYPES`
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is none of them
+
+    >>> sniff(memoryview(b"GIF89a..."))
+    'image/gif'
+    """
+    for signature, mimetype in _SIGNATURES:
+        if signature.match(data):
+            return mimetype
+    if data[4:8] == b"ftyp" and (brand := isobmff.sniff(data)):
+        return brand
+    if svg.sniff(data):
+        return "image/svg+xml"
+    raise InvalidImageError(
+        f"expected an image, got bytes of no known type, which begin with {bytes(data[:16])!r}; "
+        "JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP, SVG and PDF are read",
+        reason="unknown_type",
+    )
+
+
+def read_header(data: memoryview, mimetype: str) -> Header:
+    """Reads the header of an image, and checks that the image is whole.
+
+    :param data: the whole file
+    :param mimetype: what :func:`sniff` told
+    :returns: what the header tells
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the file is truncated or damaged
+    :raises ~sqlalchemy_imageattach.exc.MissingDependencyError: if the type needs an extra that is not installed
+    """
+    try:
+        header = _READERS[mimetype](data)
+    except (struct.error, IndexError):
+        raise truncated("it ends within its header") from None
+    if header.width < 1 or header.height < 1:
+        raise damaged(f"its size is {header.width}x{header.height} pixels")
+    return header
+
+
+_READERS: dict[str, Callable[[memoryview], Header]] = {
+    "application/pdf": pdf.read,
+    "image/avif": isobmff.read_avif,
+    "image/bmp": raster.read_bmp,
+    "image/gif": raster.read_gif,
+    "image/heic": isobmff.read_heic,
+    "image/jpeg": raster.read_jpeg,
+    "image/png": raster.read_png,
+    "image/svg+xml": svg.read,
+    "image/tiff": tiff.read,
+    "image/webp": raster.read_webp,
+}

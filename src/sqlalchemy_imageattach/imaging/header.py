@@ -1,0 +1,59 @@
+"""What the modules that read headers share; each holds the formats of one family, and :mod:`.formats` chooses among them.
+
+No engine takes part: decoders are large, and what they tell of damaged files differs.  What must always be true:
+
+- No pixel is decoded, and the work is bounded: every loop over parts of a file has a budget by :func:`budget`, so that a
+  file made of millions of tiny parts costs a second and not a minute.
+- A file that ends before its end marker or a length that it declares is refused as ``truncated``.
+- Lengths and offsets in the bytes are never trusted: reading past the end is an error here (:exc:`struct.error`, :exc:`IndexError`),
+  which :func:`.formats.read_header` turns into ``truncated``.
+
+The bytes come as a :class:`memoryview`, over memory or over a mapped file, so that only the pages that are looked at are read.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from ..exc import InvalidImageError
+from .policy import ImageInfo
+
+__all__ = ("Header", "budget", "damaged", "truncated", "unpack")
+
+unpack = struct.unpack_from
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a header tells; sizes are as stored, before the orientation is applied."""
+
+    mimetype: str
+    #: Pixels, as stored.
+    width: int
+    #: Pixels, as stored.
+    height: int
+    frames: int = 1
+    #: As EXIF counts, 1 to 8; from 5 on width and height change places.
+    orientation: int = 1
+    #: How many times a decoder goes over all pixels of one frame while holding them all: the scans of a progressive JPEG.
+    passes: int = 1
+
+    @property
+    def info(self) -> ImageInfo:
+        """The same as a browser shows it."""
+        width, height = (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+        return ImageInfo(width, height, self.mimetype, self.frames)
+
+
+def truncated(what: str) -> InvalidImageError:
+    return InvalidImageError(f"expected a whole image, got a part of one: {what}; send the file again", reason="truncated")
+
+
+def damaged(what: str) -> InvalidImageError:
+    return InvalidImageError(f"expected a well-formed image, got a damaged one: {what}", reason="damaged")
+
+
+def budget(data: memoryview, least: int = 1024) -> range:
+    """Bounds a loop over the parts of a file, whose mean length is at least this many bytes in all but the smallest files."""
+    return range(10_000 + len(data) // least)

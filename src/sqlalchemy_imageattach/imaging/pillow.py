@@ -1,0 +1,243 @@
+"""The Pillow engine; no other module imports PIL, nor pillow_heif.
+
+What must always be true:
+
+- A file is opened by the plugin of the type that its bytes were found to be of, and by no other.  That also leaves Pillow's own limit out, which
+  is a warning or an error by a setting of the process: ours were checked before.
+- Orientation is what our own reading of the header told: Pillow's decodes a whole PNG to find it.
+- Frames of animations are held in memory at the size of the result; so are, one at a time, frames at their own size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any, cast
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from ..exc import InvalidImageError, MissingDependencyError
+from .engine import Change, Job, disagreeing, is_srgb, undecodable, vips_may_work
+from .filters import DEFAULT_FILTER
+from .source import ViewReader
+
+__all__ = ("resize",)
+
+_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "image/avif": AvifImagePlugin.AvifImageFile,
+    "image/bmp": BmpImagePlugin.BmpImageFile,
+    "image/gif": GifImagePlugin.GifImageFile,
+    "image/jpeg": JpegImagePlugin.JpegImageFile,
+    "image/png": PngImagePlugin.PngImageFile,
+    "image/tiff": TiffImagePlugin.TiffImageFile,
+    "image/webp": WebPImagePlugin.WebPImageFile,
+}
+
+_SAVERS: dict[str, dict[str, Any]] = {
+    "image/avif": {"format": "AVIF", "quality": 60, "speed": 8},
+    "image/bmp": {"format": "BMP"},
+    "image/gif": {"format": "GIF"},
+    "image/jpeg": {"format": "JPEG", "quality": 85},
+    "image/png": {"format": "PNG"},
+    "image/tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+    "image/webp": {"format": "WEBP", "quality": 80, "method": 2},
+}
+
+# What has to be done to show an image of each orientation upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# All frames of a result together; they are held in memory, four bytes a pixel.
+_MAX_HELD_PIXELS = 40_000_000
+
+_MAX_IN_MEMORY = 1024 * 1024
+
+# By how much an image may stay larger than the result when it is shrunk cheaply first.
+_GAP = 2.0
+
+
+def resize(job: Job) -> tuple[IO[bytes], int, int]:
+    if job.frames > 1 and job.frames * job.width * job.height > _MAX_HELD_PIXELS:
+        raise InvalidImageError(
+            f"{job.frames} frames of {job.width}x{job.height} pixels were asked for, more than {_MAX_HELD_PIXELS} pixels; ask for the first frame",
+            reason="target_too_large",
+        )
+    with _translating(job):
+        image = _opened(job)
+        frames, timing = _frames(job, image)
+    if job.postprocess is not None:
+        frames = _changed(frames, job.postprocess)
+    return _encoded(frames, timing, job.mimetype)
+
+
+def _opened(job: Job) -> Image.Image:
+    file = io.BufferedReader(ViewReader(job.data))
+    expected = job.header.width, job.header.height
+    image: Image.Image
+    if job.header.mimetype == "image/heic":
+        try:
+            from pillow_heif import HeifImageFile
+        except ImportError:
+            raise MissingDependencyError("HEIC needs an extra: pip install 'SQLAlchemy-ImageAttach[heif]'") from None
+        image = HeifImageFile(file)
+        # It comes upright.
+        expected = job.header.info.width, job.header.info.height
+    else:
+        image = _PLUGINS[job.header.mimetype](file)
+    if image.size != expected:
+        raise disagreeing(job.header, *image.size)
+    return image
+
+
+def _frames(job: Job, image: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
+    """Decodes and resizes frame by frame."""
+    upright = None if job.header.mimetype == "image/heic" else _UPRIGHT.get(job.header.orientation)
+    if job.frames == 1:
+        return [_resized(job, image, upright)], {}
+    made, durations = [], []
+    index = 0
+    while len(made) < job.frames:
+        try:
+            image.seek(index)
+        except EOFError:
+            break
+        index += 1
+        image.load()
+        if index == 1 and image.info.get("default_image"):
+            # Shown only where animations are not.
+            continue
+        made.append(_resized(job, image, upright))
+        durations.append(image.info.get("duration", 0))
+    if not made:
+        raise undecodable(job.header, "it has no frame")
+    return made, {"duration": durations, "loop": image.info.get("loop", 0 if job.header.mimetype != "image/gif" else None)}
+
+
+def _resized(job: Job, image: Image.Image, upright: Image.Transpose | None) -> Image.Image:
+    sideways = job.header.orientation >= 5 and upright is not None
+    size = (job.height, job.width) if sideways else (job.width, job.height)
+    if job.preprocess is not None:
+        image = _srgb(image)
+        if upright is not None:
+            image = image.transpose(upright)
+        (image,) = _changed([image], job.preprocess)
+        return image.resize((job.width, job.height), _resample(job), reducing_gap=_GAP)
+    box = None
+    if job.filter == DEFAULT_FILTER:
+        # JPEG can be decoded at an eighth, a quarter or a half of its size.
+        drafted = image.draft(None, (round(size[0] * _GAP), round(size[1] * _GAP)))  # type: ignore[arg-type]
+        box = drafted[1] if drafted else None
+    profile = image.info.get("icc_profile")
+    image.load()
+    image = _plain(image)
+    image = image.resize(size, _resample(job), box=box, reducing_gap=_GAP)
+    if profile:
+        image.info["icc_profile"] = profile
+    image = _srgb(image)
+    return image if upright is None else image.transpose(upright)
+
+
+def _resample(job: Job) -> Image.Resampling:
+    return Image.Resampling[job.kernel.pillow]
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Brings an image into a mode that can be resized: no palette, eight bits."""
+    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "LAB"):
+        # Transparency by a colour is transparency too.
+        return image.convert("RGBA") if "transparency" in image.info and image.mode in ("L", "RGB") else image
+    if image.mode.startswith("I"):
+        # Sixteen bits; to convert would cut them off at 255.
+        return image.point(lambda value: value * (1 / 256)).convert("L")
+    if image.mode in ("1", "F"):
+        return image.convert("L")
+    return image.convert("RGBA" if image.mode in ("P", "PA") and ("transparency" in image.info or image.mode == "PA") else "RGB")
+
+
+def _srgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    image = _plain(image)
+    if profile and not is_srgb(profile):
+        alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+        opaque = image.convert(image.mode[:-1]) if alpha else image
+        # A profile that is damaged, or of another colour space, is as good as none.
+        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
+            converted = ImageCms.profileToProfile(
+                opaque, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            image = cast(Image.Image, converted)
+            if alpha:
+                image.putalpha(alpha)
+    return image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert("RGB")
+
+
+def _changed(frames: list[Image.Image], change: Change) -> list[Image.Image]:
+    """Hands the frames to a callback as the one pyvips image that it wants."""
+    if not vips_may_work():
+        raise MissingDependencyError("preprocess and postprocess take images of pyvips, and libvips cannot be used in this process")
+    from . import vips
+
+    mode = "RGBA" if any("A" in frame.mode for frame in frames) else "RGB"
+    width, height = frames[0].size
+    pixels, width, height, bands = vips.changed_pixels(
+        b"".join(frame.convert(mode).tobytes() for frame in frames), width, height, len(mode), change
+    )
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[bands]
+    step = width * height * bands
+    return [Image.frombytes(mode, (width, height), pixels[at : at + step]) for at in range(0, len(pixels), step)]
+
+
+def _encoded(frames: list[Image.Image], timing: dict[str, Any], mimetype: str) -> tuple[IO[bytes], int, int]:
+    options = dict(_SAVERS[mimetype])
+    if len(frames) > 1:
+        options |= {"save_all": True, "append_images": frames[1:], **{key: value for key, value in timing.items() if value is not None}}
+        if mimetype == "image/gif" and any("A" in frame.mode for frame in frames):
+            options["disposal"] = 2
+    if mimetype in ("image/jpeg", "image/bmp") and mimetype == "image/jpeg":
+        frames = [_flattened(frames[0])]
+    file = tempfile.SpooledTemporaryFile(_MAX_IN_MEMORY)
+    for frame in frames:
+        # Whatever was read with it would be written with it.
+        frame.info = {}
+    frames[0].save(cast(IO[bytes], file), **options)
+    file.seek(0)
+    return cast(IO[bytes], file), frames[0].width, frames[0].height
+
+
+def _flattened(image: Image.Image) -> Image.Image:
+    if "A" not in image.mode:
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image.convert("RGBA"))
+    return white.convert("RGB")
+
+
+@contextlib.contextmanager
+def _translating(job: Job) -> Iterator[None]:
+    """Turns what decoders raise on bad bytes, which is nearly anything, into one error."""
+    try:
+        yield
+    except (InvalidImageError, MissingDependencyError, MemoryError):
+        raise
+    except Exception as error:
+        raise undecodable(job.header, error) from error

@@ -1,0 +1,206 @@
+"""What is accepted: the limits that keep a server alive, and the wishes of an application.
+
+Both are one class, :class:`ImagePolicy`, as both are questions about the header of an image, asked before a pixel is decoded.
+Every limit is on by default.  The defaults leave room for what cameras and scanners make, and keep one hostile file from costing more
+than a few seconds and a few hundred megabytes:
+
+``max_bytes``, 256 MiB
+    Scanned TIFF files of 100 MB are real.  Bytes are the cheapest of the four: files are read from disk, not held in memory.
+``max_pixels``, 100 million
+    Cameras of telephones make 50 million.  A hundred million pixels need 300 to 400 MB where a format cannot be decoded row by row.
+``max_frame_pixels``, 400 million
+    Frames x width x height: an animation costs time by this product, about a second for each 200 million.
+``max_target_pixels``, 50 million
+    The size that is asked for.  A picture 10 pixels wide and 2 million high is small, but not at a width of 150: that takes 30 million rows.
+
+What must always be true: no code path decodes before :meth:`ImagePolicy.check` and :meth:`ImagePolicy.check_target` have passed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import IO
+
+from ..exc import InvalidImageError
+from .types import ALL_TYPES
+
+__all__ = ("ImageInfo", "ImagePolicy", "Resized")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What the header of an image tells.
+
+    >>> ImageInfo(width=640, height=480, mimetype="image/jpeg").frames
+    1
+    """
+
+    #: Pixels, as a browser shows them: with the orientation applied.
+    width: int
+    #: Pixels, as a browser shows them.
+    height: int
+    #: Decided by the bytes, never by a declared type or a file name.
+    mimetype: str
+    #: More than 1 for an animation.
+    frames: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """An image that :func:`~sqlalchemy_imageattach.imaging.resize` made."""
+
+    #: Readable and seekable, at its position 0; on disk when larger than a megabyte.
+    file: IO[bytes]
+    #: Pixels, of what was really made.
+    width: int
+    #: Pixels, of what was really made.
+    height: int
+    #: Differs from the original's where that is a vector image, or HEIC.
+    mimetype: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePolicy:
+    """The images that are accepted; every limit has a safe default.
+
+    :param max_bytes: the largest file, in bytes
+    :param max_pixels: the largest width x height, in pixels
+    :param max_frame_pixels: the largest frames x width x height, in pixels
+    :param max_target_pixels: the largest width x height that may be asked for, in pixels
+    :param types: the accepted types; ``None`` for every type that this library reads
+    :param min_side: the least length of the shorter side, in pixels
+    :param max_side: the greatest length of the longer side, in pixels
+    :param min_aspect_ratio: the least width / height
+    :param max_aspect_ratio: the greatest width / height
+    :raises TypeError: if a limit is not a number, or ``types`` not a set of strings
+    :raises ValueError: if a limit is not positive, a least is above its greatest, or a type is none that this library reads
+
+    >>> portrait = ImagePolicy(types=frozenset({"image/jpeg", "image/png"}), min_side=200, max_aspect_ratio=1.0)
+    >>> portrait.check(ImageInfo(640, 480, "image/jpeg"))
+    Traceback (most recent call last):
+    sqlalchemy_imageattach.exc.InvalidImageError: expected an image at most 1.0 times as wide as high, got 640x480 pixels; crop it first
+    """
+
+    max_bytes: int = 256 * 1024 * 1024
+    max_pixels: int = 100_000_000
+    max_frame_pixels: int = 400_000_000
+    max_target_pixels: int = 50_000_000
+    types: frozenset[str] | None = None
+    min_side: int | None = None
+    max_side: int | None = None
+    min_aspect_ratio: float | None = None
+    max_aspect_ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_bytes", "max_pixels", "max_frame_pixels", "max_target_pixels", "min_side", "max_side"):
+            value = getattr(self, name)
+            if value is None and name.endswith("side"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name} must be an int, not {value!r}")
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value!r}")
+        for name in ("min_aspect_ratio", "max_aspect_ratio"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"{name} must be a number, not {value!r}")
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be positive and finite, not {value!r}")
+        for least, greatest in (("min_side", "max_side"), ("min_aspect_ratio", "max_aspect_ratio")):
+            low, high = getattr(self, least), getattr(self, greatest)
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"{least} ({low!r}) is above {greatest} ({high!r}): no image would be accepted")
+        if self.types is not None:
+            if isinstance(self.types, str) or not all(isinstance(each, str) for each in self.types):
+                raise TypeError(f"types must be a set of mimetypes, not {self.types!r}")
+            object.__setattr__(self, "types", frozenset(self.types))
+            if unknown := self.types - ALL_TYPES:
+                raise ValueError(f"types has {sorted(unknown)!r}; this library reads {sorted(ALL_TYPES)!r}")
+
+    def check_bytes(self, size: int) -> None:
+        """Checks the length of a file; to be called while reading it as well, with what was read so far.
+
+        :param size: bytes
+        :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if there are too many, or none
+
+        >>> ImagePolicy(max_bytes=1000).check_bytes(1000)
+        """
+        if size == 0:
+            raise InvalidImageError("expected an image, got an empty file", reason="empty")
+        if size > self.max_bytes:
+            raise InvalidImageError(
+                f"expected at most {self.max_bytes} bytes, got {size} or more; send a smaller file, or raise max_bytes",
+                reason="too_many_bytes",
+            )
+
+    def check_type(self, mimetype: str) -> None:
+        """Checks the type of an image.
+
+        :param mimetype: the type that the bytes are of
+        :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is not wanted
+
+        >>> ImagePolicy(types=frozenset({"image/png"})).check_type("image/png")
+        """
+        if self.types is not None and mimetype not in self.types:
+            raise InvalidImageError(f"expected one of {sorted(self.types)!r}, got {mimetype}", reason="type_not_allowed")
+
+    def check(self, info: ImageInfo) -> None:
+        """Checks an image by its header.
+
+        :param info: what its header tells
+        :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it exceeds a limit, or is not as wished
+
+        >>> ImagePolicy().check(ImageInfo(4032, 3024, "image/jpeg"))
+        """
+        self.check_type(info.mimetype)
+        size = f"{info.width}x{info.height} pixels"
+        pixels = info.width * info.height
+        if pixels > self.max_pixels:
+            raise InvalidImageError(
+                f"expected at most {self.max_pixels} pixels, got {size}; send a smaller image, or raise max_pixels", reason="too_many_pixels"
+            )
+        if pixels * info.frames > self.max_frame_pixels:
+            raise InvalidImageError(
+                f"expected at most {self.max_frame_pixels} pixels in all frames, got {info.frames} frames of {size}; "
+                "send a smaller or shorter animation, or raise max_frame_pixels",
+                reason="too_many_frames",
+            )
+        if self.min_side is not None and min(info.width, info.height) < self.min_side:
+            raise InvalidImageError(f"expected sides of at least {self.min_side} pixels, got {size}", reason="side_too_short")
+        if self.max_side is not None and max(info.width, info.height) > self.max_side:
+            raise InvalidImageError(f"expected sides of at most {self.max_side} pixels, got {size}", reason="side_too_long")
+        ratio = info.width / info.height
+        if self.min_aspect_ratio is not None and ratio < self.min_aspect_ratio:
+            raise InvalidImageError(
+                f"expected an image at least {self.min_aspect_ratio} times as wide as high, got {size}; crop it first", reason="aspect_ratio"
+            )
+        if self.max_aspect_ratio is not None and ratio > self.max_aspect_ratio:
+            raise InvalidImageError(
+                f"expected an image at most {self.max_aspect_ratio} times as wide as high, got {size}; crop it first", reason="aspect_ratio"
+            )
+
+    def check_target(self, width: int, height: int, frames: int = 1) -> None:
+        """Checks a size that is asked for.
+
+        :param width: pixels
+        :param height: pixels
+        :param frames: how many of them
+        :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is more than the limits for targets and for frames allow
+
+        >>> ImagePolicy().check_target(150, 30_000_000)
+        Traceback (most recent call last):
+        sqlalchemy_imageattach.exc.InvalidImageError: a size of 150x30000000 pixels was asked for, more than max_target_pixels (50000000)
+        """
+        if width * height > self.max_target_pixels:
+            raise InvalidImageError(
+                f"a size of {width}x{height} pixels was asked for, more than max_target_pixels ({self.max_target_pixels})",
+                reason="target_too_large",
+            )
+        if width * height * frames > self.max_frame_pixels:
+            raise InvalidImageError(
+                f"{frames} frames of {width}x{height} pixels were asked for, more than max_frame_pixels ({self.max_frame_pixels})",
+                reason="target_too_large",
+            )

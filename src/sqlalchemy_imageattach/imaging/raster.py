@@ -1,0 +1,247 @@
+"""Headers of JPEG, PNG, GIF, WebP and BMP."""
+
+from __future__ import annotations
+
+import re
+
+from .header import Header, budget, damaged, truncated, unpack
+from .tiff import read_orientation
+
+__all__ = ("jpeg_segments", "png_chunks", "read_bmp", "read_gif", "read_jpeg", "read_png", "read_webp", "riff_chunks")
+
+# Markers without a length: TEM, the restart markers and SOI.
+_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
+# Start of frame; C4, C8 and CC are other things.
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+
+# In entropy-coded data every FF is followed by 00 or by a restart marker, so these two are what they seem to be.
+_END_OF_IMAGE = re.compile(rb"\xff\xd9")
+_START_OF_SCAN = re.compile(rb"\xff\xda\x00")
+
+
+def jpeg_segments(data: memoryview) -> list[tuple[int, int, int]]:
+    """Lists the segments of a JPEG up to its first scan, as (marker, start, end); the start is that of the marker.
+
+    `ITU T.81, B.1 <https://www.w3.org/Graphics/JPEG/itu-t81.pdf>`_
+    """
+    segments = []
+    at = 2
+    for _ in budget(data):
+        if data[at] != 0xFF:
+            raise damaged(f"there is no marker at byte {at} of the JPEG")
+        start = at
+        while data[at + 1] == 0xFF:
+            at += 1
+        marker = data[at + 1]
+        at += 2
+        if marker in _BARE:
+            continue
+        if marker == _EOI:
+            raise damaged("the JPEG ends before its picture")
+        (length,) = unpack(">H", data, at)
+        if length < 2:
+            raise damaged(f"the segment at byte {at} of the JPEG has a length of {length}")
+        at += length
+        if at > len(data):
+            raise truncated(f"the JPEG declares a segment up to byte {at}, and has {len(data)}")
+        segments.append((marker, start, at))
+        if marker == _SOS:
+            return segments
+    raise damaged("the JPEG has too many segments")
+
+
+def read_jpeg(data: memoryview) -> Header:
+    width = height = 0
+    orientation = passes = 1
+    frame = None
+    segments = jpeg_segments(data)
+    for marker, start, end in segments:
+        # Fill bytes may come before the marker, so the payload is counted from the declared length.
+        payload = _jpeg_payload(data, start)
+        if marker in _SOF:
+            if frame is not None:
+                raise damaged("the JPEG has two frame headers")
+            frame = marker
+            height, width = unpack(">HH", data, payload + 1)
+        elif marker == _APP1 and data[payload : payload + 6] == b"Exif\0\0":
+            orientation = read_orientation(data[payload + 6 : end])
+    if frame is None:
+        raise damaged("the JPEG has no frame header")
+    scans = segments[-1][1]
+    if frame in _PROGRESSIVE:
+        passes = sum(1 for _ in _START_OF_SCAN.finditer(data, scans))
+    # Cameras append previews and videos after the end marker, so it need not be last; but mostly it is.
+    if data[-2:] != b"\xff\xd9" and not _END_OF_IMAGE.search(data, scans):
+        raise truncated("the JPEG has no end marker")
+    return Header("image/jpeg", width, height, orientation=orientation, passes=passes)
+
+
+def _jpeg_payload(data: memoryview, start: int) -> int:
+    while data[start + 1] == 0xFF:
+        start += 1
+    return start + 4
+
+
+def png_chunks(data: memoryview) -> list[tuple[bytes, int, int]]:
+    """Lists the chunks of a PNG, as (type, start, end); the payload is 8 after the start and 4 before the end.
+
+    `PNG, 5.3 <https://www.w3.org/TR/png-3/#5Chunk-layout>`_
+    """
+    chunks = []
+    at = 8
+    for _ in budget(data):
+        if at + 12 > len(data):
+            raise truncated("the PNG ends before its IEND chunk")
+        length, name = unpack(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            raise truncated(f"the PNG declares a chunk up to byte {end}, and has {len(data)}")
+        chunks.append((name, at, end))
+        if name == b"IEND":
+            return chunks
+        at = end
+    raise damaged("the PNG has too many chunks")
+
+
+def read_png(data: memoryview) -> Header:
+    chunks = png_chunks(data)
+    if chunks[0][0] != b"IHDR" or chunks[0][2] != 33:
+        raise damaged("the PNG does not begin with an IHDR chunk of 13 bytes")
+    width, height, interlaced = unpack(">II4xB", data, 16)
+    names = [name for name, _, _ in chunks]
+    if b"IDAT" not in names:
+        raise damaged("the PNG has no IDAT chunk")
+    pixels_from = names.index(b"IDAT")
+    frames = orientation = 1
+    for name, start, _ in chunks[:pixels_from]:
+        if name == b"acTL":
+            (frames,) = unpack(">I", data, start + 8)
+            # A frame costs time whether it was announced or not.
+            if frames != names.count(b"fcTL") or frames == 0:
+                raise damaged(f"the PNG announces {frames} frames and has {names.count(b'fcTL')}")
+    for name, start, end in chunks:
+        if name == b"eXIf":
+            orientation = read_orientation(data[start + 8 : end - 4])
+    return Header("image/png", width, height, frames, orientation, passes=7 if interlaced else 1)
+
+
+def read_gif(data: memoryview) -> Header:
+    """`GIF89a <https://www.w3.org/Graphics/GIF/spec-gif89a.txt>`_"""
+    width, height, flags = unpack("<HHB", data, 6)
+    at = 13 + _color_table(flags)
+    frames = 0
+    # Blocks have 256 bytes at most, so there are many of them.
+    parts = iter(budget(data, 64))
+    for _ in parts:
+        if at >= len(data):
+            raise truncated("the GIF has no trailer")
+        kind = data[at]
+        if kind == 0x3B:
+            if frames == 0:
+                raise damaged("the GIF has no picture")
+            return Header("image/gif", width, height, frames)
+        if kind == 0x2C:
+            frames += 1
+            left, top, frame_width, frame_height, flags = unpack("<HHHHB", data, at + 1)
+            # Browsers grow the canvas for the first frame, and cut the others.
+            if frames == 1:
+                width, height = max(width, left + frame_width), max(height, top + frame_height)
+            at += 11 + _color_table(flags)
+        elif kind == 0x21:
+            at += 2
+        elif kind == 0:
+            at += 1
+            continue
+        else:
+            raise damaged(f"the GIF has an unknown block at byte {at}")
+        for _ in parts:
+            if at >= len(data):
+                raise truncated("the GIF ends within a block")
+            length = data[at]
+            at += length + 1
+            if length == 0:
+                break
+    raise damaged("the GIF has too many blocks")
+
+
+def _color_table(flags: int) -> int:
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def riff_chunks(data: memoryview) -> list[tuple[bytes, int, int]]:
+    """Lists the chunks of a WebP, as (type, start, end); the payload is 8 after the start.
+
+    `RFC 9649, 2.3 <https://www.rfc-editor.org/rfc/rfc9649#section-2.3>`_
+    """
+    (size,) = unpack("<I", data, 4)
+    if size + 8 > len(data):
+        raise truncated(f"the WebP declares {size + 8} bytes, and has {len(data)}")
+    chunks = []
+    at = 12
+    for _ in budget(data):
+        if at + 8 > size + 8:
+            return chunks
+        name, length = unpack("<4sI", data, at)
+        end = at + 8 + length
+        if end > size + 8:
+            raise truncated(f"the WebP declares a chunk up to byte {end}, and has {size + 8}")
+        chunks.append((name, at, end))
+        at = end + (length & 1)
+    raise damaged("the WebP has too many chunks")
+
+
+def read_webp(data: memoryview) -> Header:
+    chunks = riff_chunks(data)
+    if not chunks:
+        raise damaged("the WebP has no picture")
+    name, start, _ = chunks[0]
+    if name == b"VP8X":
+        flags, *sides = unpack("<B3xHBHB", data, start + 8)
+        width, height = sides[0] + (sides[1] << 16) + 1, sides[2] + (sides[3] << 16) + 1
+    elif name in (b"VP8 ", b"VP8L"):
+        flags = 0
+        width, height = _webp_bitstream(data, name, start)
+    else:
+        raise damaged(f"the WebP begins with a chunk of type {name!r}")
+    names = [name for name, _, _ in chunks]
+    frames = names.count(b"ANMF") if flags & 2 else 1
+    if frames == 0 or not (flags & 2 or b"VP8 " in names or b"VP8L" in names):
+        raise damaged("the WebP has no picture")
+    orientation = 1
+    for name, start, end in chunks:
+        if name == b"EXIF":
+            payload = data[start + 8 : end]
+            # Some writers keep the introduction that JPEG wants.
+            orientation = read_orientation(payload[6:] if payload[:6] == b"Exif\0\0" else payload)
+    return Header("image/webp", width, height, frames, orientation)
+
+
+def _webp_bitstream(data: memoryview, name: bytes, start: int) -> tuple[int, int]:
+    if name == b"VP8L":
+        signature, bits = unpack("<BI", data, start + 8)
+        if signature != 0x2F:
+            raise damaged("the WebP has no lossless picture where it says so")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    code, width, height = unpack("<3sHH", data, start + 11)
+    if code != b"\x9d\x01\x2a":
+        raise damaged("the WebP has no key frame where it says so")
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def read_bmp(data: memoryview) -> Header:
+    """`Bitmap storage <https://learn.microsoft.com/windows/win32/gdi/bitmap-storage>`_"""
+    offset, header_size = unpack("<II", data, 10)
+    if header_size == 12:
+        width, height, bits = unpack("<HHxxH", data, 18)
+        compression = 0
+    else:
+        width, height, bits, compression, size = unpack("<iixxHII", data, 18)
+    height = abs(height)
+    if compression in (0, 3, 6):
+        # The declared length of the file is zero or wrong in many files; the length of the rows is known.
+        size = (width * bits + 31) // 32 * 4 * height
+    if offset + size > len(data):
+        raise truncated(f"the BMP needs {offset + size} bytes, and has {len(data)}")
+    return Header("image/bmp", width, height)

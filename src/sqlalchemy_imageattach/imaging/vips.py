@@ -1,0 +1,164 @@
+"""The libvips engine; no other module imports pyvips.
+
+What must always be true:
+
+- Only the loaders of the types that this engine reads are open.  libvips has many more, some of which read any text, or other files.  That is a
+  setting of the process: an application that loads other types with pyvips itself has to open them again, by ``pyvips.operation_block_set``.
+- A source, and the bytes under it, are held until the result is encoded: libvips does not hold them.
+- A decoder stops at truncated data, by ``fail_on``; else half an image would pass for a whole one.
+- An SVG comes from bytes, never by a path or a descriptor: with a path, the renderer reads files beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+import pyvips
+
+from .engine import Change, Job, disagreeing, is_srgb, undecodable
+from .filters import DEFAULT_FILTER
+
+__all__ = ("resize",)
+
+# The class of loaders of each type.
+_LOADERS = {
+    "image/gif": "VipsForeignLoadNsgif",
+    "image/jpeg": "VipsForeignLoadJpeg",
+    "image/png": "VipsForeignLoadPng",
+    "image/svg+xml": "VipsForeignLoadSvg",
+    "image/tiff": "VipsForeignLoadTiff",
+    "image/webp": "VipsForeignLoadWebp",
+}
+pyvips.operation_block_set("VipsForeignLoad", True)
+for _loader in _LOADERS.values():
+    pyvips.operation_block_set(_loader, False)
+
+# Measured at 800x600 pixels: what is gained beyond these settings costs many times its worth.
+_SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "image/gif": (".gif", {"effort": 3}),
+    "image/jpeg": (".jpg", {"Q": 85}),
+    "image/png": (".png", {"compression": 6, "filter": 0xF8}),
+    "image/tiff": (".tif", {"compression": "deflate", "predictor": "horizontal"}),
+    "image/webp": (".webp", {"Q": 80, "effort": 2}),
+}
+
+# Results of more pixels are written to disk by the encoder itself, with no copy in memory.
+_PIXELS_IN_MEMORY = 1_000_000
+
+
+def resize(job: Job) -> tuple[IO[bytes], int, int]:
+    source = pyvips.Source.new_from_memory(job.data)
+    options = "fail_on=truncated" + (",n=-1" if job.frames > 1 else "")
+    with _translating(job):
+        header = pyvips.Image.new_from_source(source, f"[{options}]")
+        _check(job, header)
+        profiles = _profiles(header)
+    if job.preprocess is None and job.filter == DEFAULT_FILTER:
+        with _translating(job):
+            image = pyvips.Image.thumbnail_source(
+                source, job.width, height=job.height, size="force", option_string=options, **profiles
+            )
+    else:
+        with _translating(job):
+            image = pyvips.Image.new_from_source(source, f"[{options}]").autorot()
+        if job.preprocess is not None:
+            image = _changed(image, job.preprocess)
+        with _translating(job):
+            image = _resampled(image, job, profiles)
+    if job.postprocess is not None:
+        image = _changed(image, job.postprocess)
+    with _translating(job):
+        # Pixels are decoded here: `source` and `job.data` have to live until then.
+        return _encoded(image, job.mimetype)
+
+
+def _check(job: Job, image: pyvips.Image) -> None:
+    if job.header.mimetype == "image/svg+xml":
+        # The renderer gives it a size by rules of its own.
+        return
+    height = image.get_page_height() if job.frames > 1 else image.height
+    if (image.width, height) != (job.header.width, job.header.height):
+        raise disagreeing(job.header, image.width, height)
+    if image.height // height > job.frames:
+        raise undecodable(job.header, f"it has {image.height // height} frames instead of {job.frames}")
+
+
+def _profiles(image: pyvips.Image) -> dict[str, str]:
+    """Tells how to get to sRGB.  To ask for that without need takes longer than all the rest."""
+    if image.get_typeof("icc-profile-data") and not is_srgb(image.get("icc-profile-data")):
+        return {"output_profile": "srgb"}
+    if image.interpretation == "cmyk":
+        return {"input_profile": "cmyk", "output_profile": "srgb"}
+    return {}
+
+
+def _resampled(image: pyvips.Image, job: Job, profiles: dict[str, str]) -> pyvips.Image:
+    """Resizes with a kernel: frame by frame, for it would mix the last rows of one with the first of the next."""
+    pages = image.pagesplit() if image.get_n_pages() > 1 and image.get_page_height() < image.height else [image]
+    made = []
+    for page in pages:
+        page = page.icc_transform(**profiles, embedded=True) if profiles else page.colourspace("srgb")
+        alpha = page.hasalpha()
+        format_before = page.format
+        if alpha:
+            page = page.premultiply()
+        page = page.resize(job.width / page.width, vscale=job.height / page.height, kernel=job.kernel.vips)
+        if alpha:
+            page = page.unpremultiply().cast(format_before)
+        made.append(page.gravity("centre", job.width, job.height, extend="copy"))
+    return made[0] if len(made) == 1 else made[0].pagejoin(made[1:])
+
+
+def _changed(image: pyvips.Image, change: Change) -> pyvips.Image:
+    changed = change(image)
+    if not isinstance(changed, pyvips.Image):
+        raise TypeError(f"expected {change!r} to return a pyvips.Image, got {changed!r}")
+    return changed
+
+
+def _encoded(image: pyvips.Image, mimetype: str) -> tuple[IO[bytes], int, int]:
+    suffix, options = _SAVERS[mimetype]
+    if mimetype == "image/jpeg" and image.hasalpha():
+        image = image.flatten(background=255)
+    width, height = image.width, image.get_page_height()
+    if image.width * image.height <= _PIXELS_IN_MEMORY:
+        return io.BytesIO(image.write_to_buffer(suffix, keep="none", **options)), width, height
+    file = tempfile.TemporaryFile()
+    try:
+        image.write_to_target(pyvips.Target.new_to_descriptor(file.fileno()), suffix, keep="none", **options)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file, width, height
+
+
+@contextlib.contextmanager
+def _translating(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except pyvips.Error as error:
+        text = str(error)
+        if "write error" in text:
+            raise OSError(errno.ENOSPC, f"the result could not be written: {text}") from None
+        raise undecodable(job.header, text) from None
+
+
+def changed_pixels(pixels: bytes, width: int, height: int, bands: int, change: Change) -> tuple[bytes, int, int, int]:
+    """Hands frames that another engine decoded, one below the other, to a callback.
+
+    :returns: the pixels, and the width, height and number of bands of each frame
+    """
+    frames = len(pixels) // (width * height * bands)
+    image = pyvips.Image.new_from_memory(pixels, width, height * frames, bands, "uchar")
+    image = image.copy(interpretation="srgb" if bands >= 3 else "b-w")
+    if frames > 1:
+        image.set_type(pyvips.GValue.gint_type, "page-height", height)
+        image.set_type(pyvips.GValue.gint_type, "n-pages", frames)
+    image = _changed(image, change).colourspace("srgb").cast("uchar")
+    return image.write_to_memory(), image.width, image.get_page_height(), image.bands
