@@ -217,6 +217,10 @@ class LocalProxyStore(Store):
         finally:
             _stack.reset(token)
 
+    @property
+    def workers(self) -> int:  # type: ignore[override]  # a proxy has none of its own to set
+        return self.get_current_object().workers
+
     def takes_revision(self) -> bool:
         result: bool = self._call("takes_revision")
         return result

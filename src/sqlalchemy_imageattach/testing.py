@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import IO, cast
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -105,7 +105,7 @@ class StoreContract:
             pytest.param({"object_id": -17042}, id="sign"),
         ],
     )
-    def test_each_identifier_tells_files_apart(self, store: Store, key: FileKey, changes: dict[str, int | str]) -> None:
+    def test_each_identifier_tells_files_apart(self, store: Store, key: FileKey, changes: dict[str, Any]) -> None:
         other = key._replace(**changes)
         with contextlib.ExitStack() as stack:
             stack.callback(store.delete_key, other)

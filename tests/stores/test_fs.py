@@ -156,8 +156,9 @@ def test_failing_disk_leaves_the_old_file_and_no_debris(store: FileSystemStore, 
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         store = FileSystemStore(sys.argv[1], "http://host/")
+        key = FileKey("user-picture", 17042, 640, 480, "image/jpeg", "k3v9q2")
         try:
-            store.put_key(io.BytesIO(bytes(200_000)), FileKey("user-picture", 17042, 640, 480, "image/jpeg", "k3v9q2"), False)
+            store.put_key(io.BytesIO(bytes(200_000)), key, False)
         except StoreError as error:
             print(error)
         """,

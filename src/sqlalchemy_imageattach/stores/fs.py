@@ -21,16 +21,29 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from ..exc import ImageNotFoundError, StoreError
+from ..hosts import ANY_HOST, Hosts
+from ..serving import DEFAULT_RULES, Folder, Rules, Source
 from ..store import FileKey, Store, StoredFile
+from ..wsgi import StaticServerMiddleware
+from .http import HttpExposure
 from .naming import guess_extension, key_of, name_of, path_of
 
-__all__ = ("BaseFileSystemStore", "FileSystemStore", "HttpExposedFileSystemStore", "guess_extension")
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+__all__ = (
+    "BaseFileSystemStore",
+    "FileSystemStore",
+    "HttpExposedFileSystemStore",
+    "StaticServerMiddleware",
+    "guess_extension",
+)
 
 _BLOCK_SIZE = 1 << 18
 # Folders above a file: object type, object id % 1000, object id // 1000.
@@ -47,15 +60,17 @@ class BaseFileSystemStore(Store):
     :param sync: whether what is stored survives a power cut from then on; false is faster
     """
 
-    #: What URLs begin with, a slash at its end.
-    base_url: str
-
     def __init__(self, path: str | os.PathLike[str], sync: bool = True) -> None:
         #: The folder, as it was given.
         self.path = os.fspath(path)
         self.sync = sync
         # Taken now, so that a process may change its working directory.
         self._folder = os.path.abspath(self.path)
+
+    @property
+    def base_url(self) -> str:
+        """What URLs begin with, a slash at its end."""
+        raise NotImplementedError(f"{type(self).__qualname__} has to have an attribute base_url")
 
     def put_file(
         self,
@@ -145,7 +160,7 @@ class BaseFileSystemStore(Store):
     def _path(self, key: FileKey) -> str:
         name = name_of(key)
         path = path_of(self._folder, name)
-        assert path is not None, name  # noqa: S101  # name_of() refuses what is no name
+        assert path is not None, name  # name_of() refuses what is no name
         return path
 
     def __repr__(self) -> str:
@@ -166,17 +181,24 @@ class FileSystemStore(BaseFileSystemStore):
 
     def __init__(self, path: str | os.PathLike[str], base_url: str, sync: bool = True) -> None:
         super().__init__(path, sync)
-        self.base_url = base_url if base_url.endswith("/") else f"{base_url}/"
+        self._base_url = base_url if base_url.endswith("/") else f"{base_url}/"
+
+    @property
+    def base_url(self) -> str:
+        """The URL of the folder, a slash at its end."""
+        return self._base_url
 
 
-class HttpExposedFileSystemStore(BaseFileSystemStore):
+class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
     """A folder that the application serves itself.
 
     :param path: the folder; it is made when the first file is stored
     :param prefix: what the paths of URLs begin with
     :param host_url_getter: returns the URL of the host, such as ``'https://example.com/'``, for every URL that is made
-    :param cors: whether pages of any other origin may read the images
+    :param cors: whether pages of other origins may read the images: true for any origin, or a list of them
     :param sync: whether what is stored survives a power cut from then on; false is faster
+    :param rules: how images are served
+    :param hosts: what to believe about the host of a request
     :raises TypeError: when ``host_url_getter`` cannot be called
 
     >>> store = HttpExposedFileSystemStore('userimages', 'images/', host_url_getter=lambda: 'https://example.com/')
@@ -189,23 +211,29 @@ class HttpExposedFileSystemStore(BaseFileSystemStore):
         path: str | os.PathLike[str],
         prefix: str = "__images__",
         host_url_getter: Callable[[], str] | None = None,
-        cors: bool = False,
+        cors: bool | Collection[str] = False,
         *,
         sync: bool = True,
+        rules: Rules = DEFAULT_RULES,
+        hosts: Hosts = ANY_HOST,
     ) -> None:
-        if host_url_getter is not None and not callable(host_url_getter):
-            raise TypeError(f"host_url_getter must be callable, not {host_url_getter!r}")
-        super().__init__(path, sync)
-        #: What the paths of URLs begin with, without slashes around it.
-        self.prefix = prefix.strip("/")
-        self.host_url_getter = host_url_getter
-        self.cors = cors
+        HttpExposure.__init__(self, prefix, host_url_getter, cors, rules, hosts)
+        BaseFileSystemStore.__init__(self, path, sync)
 
-    @property
-    def base_url(self) -> str:  # type: ignore[override]
-        """What URLs begin with: the host, and the prefix."""
-        host_url = "/" if self.host_url_getter is None else self.host_url_getter()
-        return f"{host_url.rstrip('/')}/{quote(self.prefix)}/"
+    def wsgi_middleware(self, app: WSGIApplication) -> StaticServerMiddleware:
+        """Make a WSGI application that serves the images, and leaves all other requests to another one.
+
+        :param app: the other application
+        :returns: the application
+
+        >>> from wsgiref.simple_server import demo_app
+        >>> store = HttpExposedFileSystemStore('userimages', 'images/')
+        >>> app = store.wsgi_middleware(demo_app)
+        """
+        return StaticServerMiddleware(app, self.prefix, self._folder, 1 << 16, rules=self.rules, hosts=self.hosts)
+
+    def _source(self) -> Source:
+        return Folder(self._folder)
 
 
 def _create(path: str) -> tuple[int, list[str]]:

@@ -19,13 +19,12 @@ It must always be true that
 
 from __future__ import annotations
 
-import os.path
 import re
 
 from ..imaging.types import SUFFIXES
 from ..store import FileKey
 
-__all__ = ("guess_extension", "key_of", "name_of", "path_of")
+__all__ = ("guess_extension", "key_of", "mimetype_of", "name_of", "path_of", "revision_of")
 
 # The first of several types with one suffix is the one that this library reads and writes.
 _MIMETYPES = {suffix: mimetype for mimetype, suffix in reversed(list(SUFFIXES.items()))}
@@ -96,22 +95,49 @@ def key_of(name: str) -> FileKey | None:
     return key if name_of(key) == name else None
 
 
+def mimetype_of(name: str) -> str | None:
+    """Read the type of an image from its file's name.
+
+    :param name: a relative path, or a name; from anybody
+    :returns: the mimetype, or ``None`` when the suffix is none of an image
+
+    >>> mimetype_of('1.640x480.jpe')
+    'image/jpeg'
+    """
+    return _MIMETYPES.get(name[name.rfind(".") :].lower())
+
+
+def revision_of(name: str) -> str | None:
+    """Read the revision from the name of a file.
+
+    :param name: a relative path, with slashes, not quoted; from anybody
+    :returns: the revision, or ``None`` when the name has none, or is not that of a stored file
+
+    >>> revision_of('user-picture/42/17/17042.640x480.k3v9q2.jpe')
+    'k3v9q2'
+    """
+    key = key_of(name)
+    return None if key is None else key.revision
+
+
 def path_of(folder: str, name: str) -> str | None:
     """Make the path of a file in a folder; there is no other way from a name or a URL to a path.
 
     The folder may still have symbolic links in it: whoever serves strangers has to look where an opened file really is.
 
-    :param folder: the folder's path
+    :param folder: the folder's path, without a slash at its end
     :param name: a relative path, with slashes, not quoted; from anybody
     :returns: the path, or ``None`` when a part of the name is empty, begins with a dot, or has a backslash or a null
         character
 
-    >>> path_of('/images', 'a/b.png') == os.path.join('/images', 'a', 'b.png')
-    True
+    >>> path_of('/images', 'a/b.png')
+    '/images/a/b.png'
     >>> path_of('/images', '../secret')
     """
-    segments = name.split("/")
-    return os.path.join(folder, *segments) if all(map(_is_segment, segments)) else None  # noqa: PTH118  # quick
+    rooted = f"/{name}"
+    if "//" in rooted or "/." in rooted or "\\" in name or "\0" in name or name.endswith("/"):
+        return None
+    return folder + rooted
 
 
 def _is_segment(text: str) -> bool:

@@ -1,0 +1,143 @@
+"""Stores that the application serves itself.
+
+:class:`HttpExposedStore` puts any store behind the application's own URLs: one in memory, a private bucket, a store of
+one's own.  :class:`~sqlalchemy_imageattach.stores.fs.HttpExposedFileSystemStore` does the same for a folder, and shares
+:class:`HttpExposure` with it.  URLs are for the host of the request in which they are made; see
+:mod:`sqlalchemy_imageattach.hosts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ..asgi import ASGIApplication, ImageServer
+from ..hosts import ANY_HOST, Hosts, current_base_url
+from ..serving import DEFAULT_RULES, Rules, Source, Stored
+from ..store import FileKey, Store, StoredFile
+from ..wsgi import ServerMiddleware
+from .naming import name_of
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+__all__ = ("HttpExposedStore", "HttpExposure")
+
+
+class HttpExposure:
+    """What stores that the application serves have in common.
+
+    :param prefix: what the paths of URLs begin with
+    :param host_url_getter: returns the URL of the host, such as ``'https://example.com/'``, for every URL that is made
+    :param cors: whether pages of other origins may read the images: true for any origin, or a list of them
+    :param rules: how images are served
+    :param hosts: what to believe about the host of a request
+    :raises TypeError: when ``host_url_getter`` cannot be called
+    """
+
+    def __init__(
+        self,
+        prefix: str,
+        host_url_getter: Callable[[], str] | None,
+        cors: bool | Collection[str],
+        rules: Rules,
+        hosts: Hosts,
+    ) -> None:
+        if host_url_getter is not None and not callable(host_url_getter):
+            raise TypeError(f"host_url_getter must be callable, not {host_url_getter!r}")
+        #: What the paths of URLs begin with, without slashes around it.
+        self.prefix = prefix.strip("/")
+        self.host_url_getter = host_url_getter
+        self.cors = cors
+        self.rules = replace(rules, cors=cors) if cors else rules
+        self.hosts = hosts
+
+    @property
+    def base_url(self) -> str:
+        """What URLs begin with: ``host_url_getter`` has the first say, then the current request; without both it is a
+        path, which is right in the pages of the application, and nowhere else (a mail, for one).
+        """
+        host_url = current_base_url() if self.host_url_getter is None else self.host_url_getter()
+        return f"{host_url.rstrip('/')}/{quote(self.prefix)}/" if self.prefix else f"{host_url.rstrip('/')}/"
+
+    def asgi_middleware(self, app: ASGIApplication | None = None) -> ImageServer:
+        """Make an ASGI application that serves the images, and leaves all other requests to another one.
+
+        :param app: the other application; without, all other requests are answered with 404
+        :returns: the application
+        """
+        return ImageServer(app, self.prefix, self._source(), rules=self.rules, hosts=self.hosts)
+
+    def _source(self) -> Source:
+        raise NotImplementedError
+
+
+class HttpExposedStore(HttpExposure, Store):
+    """Any store, served by the application.
+
+    :param store: where the files are
+    :param prefix: what the paths of URLs begin with
+    :param host_url_getter: returns the URL of the host, such as ``'https://example.com/'``, for every URL that is made
+    :param cors: whether pages of other origins may read the images: true for any origin, or a list of them
+    :param rules: how images are served; ``Rules(redirect=True)`` sends browsers to the store's own URLs
+    :param hosts: what to believe about the host of a request
+    :raises TypeError: when ``host_url_getter`` cannot be called
+
+    >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
+    >>> store = HttpExposedStore(MemoryStore(), 'images/')
+    >>> store.get_url('user-picture', 1, 640, 480, 'image/png')
+    '/images/user-picture/1/0/1.640x480.png'
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        prefix: str = "__images__",
+        host_url_getter: Callable[[], str] | None = None,
+        cors: bool | Collection[str] = False,
+        *,
+        rules: Rules = DEFAULT_RULES,
+        hosts: Hosts = ANY_HOST,
+    ) -> None:
+        super().__init__(prefix, host_url_getter, cors, rules, hosts)
+        self.wrapped = store
+
+    def wsgi_middleware(self, app: WSGIApplication) -> ServerMiddleware:
+        """Make a WSGI application that serves the images, and leaves all other requests to another one.
+
+        :param app: the other application
+        :returns: the application
+        """
+        return ServerMiddleware(app, self.prefix, self._source(), rules=self.rules, hosts=self.hosts)
+
+    def _source(self) -> Source:
+        return Stored(self.wrapped)
+
+    @property
+    def workers(self) -> int:  # type: ignore[override]  # set it on the store that does the work
+        return self.wrapped.workers
+
+    def takes_revision(self) -> bool:
+        return self.wrapped.takes_revision()
+
+    def put_file(self, *args: Any, **kwargs: Any) -> None:
+        self.wrapped.put_file(*args, **kwargs)
+
+    def delete_file(self, *args: Any, **kwargs: Any) -> None:
+        self.wrapped.delete_file(*args, **kwargs)
+
+    def get_file(self, *args: Any, **kwargs: Any) -> IO[bytes]:
+        return self.wrapped.get_file(*args, **kwargs)
+
+    def get_url(
+        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
+    ) -> str:
+        return self.base_url + quote(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
+
+    def list_files(self) -> Iterator[StoredFile]:
+        return self.wrapped.list_files()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.wrapped!r}, {self.prefix!r})"
