@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import sqlalchemy.orm
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
@@ -26,9 +29,31 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _doctests_have_their_own_folder(request: pytest.FixtureRequest) -> None:
-    if isinstance(request.node, pytest.DoctestItem):
-        request.getfixturevalue("own_folder")
+def _doctest_names(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A docstring's example may take these for granted, beside a folder of its own.
+
+    ``user``, flushed into ``session``; ``store``, with ``store_context``; ``photograph``, a JPEG of 640 x 480 pixels.
+    """
+    if not isinstance(request.node, pytest.DoctestItem):
+        yield
+        return
+    request.getfixturevalue("own_folder")
+    import models
+    import services
+    from sqlalchemy_imageattach.context import store_context
+    from sqlalchemy_imageattach.stores.memory import MemoryStore
+
+    engine = services.make_engine("sqlite://")
+    models.Base.metadata.create_all(engine)
+    with sqlalchemy.orm.Session(engine) as session:
+        session.add(user := models.User(name="name"))
+        session.flush()
+        names = request.getfixturevalue("doctest_namespace")
+        names |= {"session": session, "user": user, "store": MemoryStore(), "store_context": store_context}
+        names["photograph"] = io.BytesIO(models.picture(640, 480, format="JPEG"))
+        yield
+        names.clear()
+    engine.dispose()
 
 
 # Every Python block of README.md and of the documentation runs, a document's blocks one after the other.
