@@ -40,7 +40,7 @@ check: $(dev)
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	$(bin)/pyright
+	$(bin)/pyright --pythonpath $(bin)/python
 
 docs: $(dev)
 	rm -rf docs/api/modules
