@@ -102,6 +102,10 @@ def takes_revision(store: Store) -> bool:
 class Store:
     """The interface of every store: four methods to implement, and the templates over them."""
 
+    #: How many files are put, or deleted, side by side: by one flush, after one commit.  Set it on the class or on a
+    #: store.
+    workers: int = 16
+
     _takes_revision: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -282,7 +286,7 @@ class Store:
         :raises TypeError: when ``image`` is no image or has no identifier yet
         """
         url = self.url_of_key(FileKey.of(image))
-        created_at = image.created_at
+        created_at: object = image.created_at
         # Not known until the flush, unless the application has set it.
         if not isinstance(created_at, datetime.datetime):
             return url

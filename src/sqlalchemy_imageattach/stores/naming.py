@@ -135,7 +135,7 @@ def path_of(folder: str, name: str) -> str | None:
     >>> path_of('/images', '../secret')
     """
     rooted = f"/{name}"
-    if "//" in rooted or "/." in rooted or "\\" in name or "\0" in name or name.endswith("/"):
+    if "//" in rooted or "/." in rooted or "\\" in name or "\0" in name or rooted.endswith("/"):
         return None
     return folder + rooted
 
