@@ -1,0 +1,287 @@
+"""The bytes of an image that are not in a store yet, and the store that they are for.
+
+An :class:`Attachment` accompanies an :class:`~sqlalchemy_imageattach.entity.Image` from the call that attached it.  It
+must always be true that
+
+- the caller's file is the caller's: it is read once, during the call, and neither kept nor closed;
+- the bytes stay until the root transaction committed, so that a flush that failed can be tried again;
+- no more than :data:`SPOOL_SIZE` bytes of one image are in memory because of us: larger ones are on disk;
+- the store is a store, never a proxy: it is resolved when the image is attached.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import Mapper, Session, object_session
+
+from .context import LocalProxyStore
+from .exc import ContextError, InvalidImageError
+from .store import Store
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = (
+    "ATTRIBUTE",
+    "CHUNK_SIZE",
+    "INFO_KEY",
+    "SPOOL_SIZE",
+    "Attachment",
+    "attachment_of",
+    "find_store",
+    "remember_store",
+    "remember_store_of_row",
+)
+
+#: Under which name an image has its attachment.
+ATTRIBUTE = "_attachment"
+#: Files of up to this many bytes are kept in memory until they are stored, larger ones in a temporary file.
+SPOOL_SIZE = 1024 * 1024
+#: How many bytes are copied at once.
+CHUNK_SIZE = 256 * 1024
+#: The key in ``Session.info``, and in the ``info`` of a relationship, under which a default store may be given.
+INFO_KEY = "image_store"
+
+_STORES_KEY = "_sqlalchemy_imageattach_stores"
+
+
+class Attachment:
+    """The bytes of one image, until they are committed, and its store.
+
+    :param store: the store that the bytes are for
+    :param content: the bytes, or a temporary file that is ours alone; nothing where the store has them already
+    """
+
+    __slots__ = ("__weakref__", "_content", "_lock", "before_flush", "has_been_put", "store")
+
+    def __init__(self, store: Store, content: bytes | IO[bytes] | None) -> None:
+        self.store = store
+        #: Whether a store has got these bytes before, under the revision that the image has now.
+        self.has_been_put = False
+        #: What is to be done before the row is inserted.
+        self.before_flush: Callable[[Session], None] | None = None
+        self._content: bytes | IO[bytes] | None = content
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of_blob(cls, store: Store, blob: bytes, max_bytes: int) -> Attachment:
+        """Take a byte string as it is.
+
+        :param store: the store that the bytes are for
+        :param blob: the bytes
+        :param max_bytes: how many bytes are accepted
+        :raises InvalidImageError: when there are more
+        """
+        if len(blob) > max_bytes:
+            raise _too_many_bytes(max_bytes)
+        return cls(store, blob)
+
+    @classmethod
+    def of_file(cls, store: Store, file: IO[bytes], max_bytes: int) -> Attachment:
+        """Read a file to its end.
+
+        :param store: the store that the bytes are for
+        :param file: a readable file; it is read from where it stands, and stays open
+        :param max_bytes: how many bytes are accepted; one more is not read
+        :raises InvalidImageError: when there are more
+        :raises TypeError: when the file gives text
+        """
+        chunk = file.read(min(CHUNK_SIZE, max_bytes + 1))
+        if not isinstance(chunk, (bytes, bytearray, memoryview)):
+            raise TypeError(
+                f"expected a file opened in binary mode, whose read() gives bytes, not {type(chunk).__name__}"
+            )
+        spool = tempfile.SpooledTemporaryFile(max_size=SPOOL_SIZE)  # noqa: SIM115
+        try:
+            size = 0
+            while chunk:
+                size += len(chunk)
+                if size > max_bytes:
+                    raise _too_many_bytes(max_bytes)
+                spool.write(chunk)
+                chunk = file.read(CHUNK_SIZE)
+            if size > SPOOL_SIZE:
+                spool.rollover()
+                spool.flush()
+                return cls(store, cast("IO[bytes]", spool))
+            spool.seek(0)
+            content = spool.read()
+        except BaseException:
+            spool.close()
+            raise
+        spool.close()
+        return cls(store, content)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the bytes are still here."""
+        return self._content is not None
+
+    def open(self) -> IO[bytes]:
+        """Open the bytes for reading, with a position of their own.
+
+        :returns: a seekable file
+        :raises ValueError: when the bytes were released
+        """
+        if self._content is None:
+            raise ValueError("the bytes of this image are in its store, and no longer here")
+        if isinstance(self._content, bytes):
+            return io.BytesIO(self._content)
+        return cast("IO[bytes]", io.BufferedReader(_View(self._content, self._lock), CHUNK_SIZE))
+
+    def release(self) -> None:
+        """Let the bytes go: the store has them, and the transaction committed."""
+        # A file that somebody is still reading must stay open: it closes itself with its last reference.
+        self._content = self.before_flush = None
+
+
+class _View(io.RawIOBase):
+    """A read-only view of a shared file, with its own position."""
+
+    def __init__(self, file: IO[bytes], lock: threading.Lock) -> None:
+        self._file = file
+        self._lock = lock
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        with self._lock:
+            self._file.seek(self._position)
+            data = self._file.read(len(memoryview(buffer)))
+        memoryview(buffer)[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_CUR:
+            offset += self._position
+        elif whence == io.SEEK_END:
+            with self._lock:
+                offset += self._file.seek(0, io.SEEK_END)
+        if offset < 0:
+            raise ValueError(f"expected a position of at least 0, not {offset}")
+        self._position = offset
+        return offset
+
+    def tell(self) -> int:
+        return self._position
+
+
+def _too_many_bytes(max_bytes: int) -> InvalidImageError:
+    return InvalidImageError(
+        f"expected at most {max_bytes} bytes, and there are more; send a smaller file, or raise ImagePolicy.max_bytes",
+        reason="too_many_bytes",
+    )
+
+
+def find_store(
+    store: Store,
+    image: Any = None,
+    *,
+    owner: Any = None,
+    mapper: Mapper[Any] | None = None,
+    prefer_known: bool = False,
+) -> Store:
+    """Find the store itself behind what a caller passed, which is mostly the proxy of the current one.
+
+    :param store: a store, or :data:`~sqlalchemy_imageattach.context.current_store`
+    :param image: the image that it is about, if there is one yet
+    :param owner: the entity that the image belongs to
+    :param mapper: the mapper of the image, where there is no image yet
+    :param prefer_known: whether the store that the image was attached with goes before the current one
+    :returns: the store given; else the current one; else the one that the image was attached with; else the session's
+        default; else the default of :func:`~sqlalchemy_imageattach.entity.image_attachment`
+    :raises ContextError: when there is none
+    :raises TypeError: when it is no store
+    """
+    if not isinstance(store, Store):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers need not be typed
+        raise TypeError(f"expected an instance of sqlalchemy_imageattach.store.Store as store, not {store!r}")
+    if not isinstance(store, LocalProxyStore):
+        return store
+    known = _known_store(image)
+    if prefer_known and known is not None:
+        return known
+    try:
+        while isinstance(store, LocalProxyStore):
+            store = store.get_current_object()
+        return store
+    except ContextError as error:
+        default = known or _default_store(image, owner, mapper)
+        if default is None:
+            raise ContextError(
+                "no store is known; pass store=..., wrap the code in store_context(store), or give a default: "
+                f"sessionmaker(info={{{INFO_KEY!r}: store}}) or image_attachment(..., store=store)"
+            ) from error
+        return default
+
+
+def attachment_of(image: Any) -> Attachment | None:
+    """The attachment of an image, if it was attached in this process.
+
+    :param image: an image, or ``None``
+    :returns: its attachment, or ``None``
+    """
+    attachment: Attachment | None = getattr(image, "__dict__", {}).get(ATTRIBUTE)
+    return attachment
+
+
+def remember_store(image: Any, store: Store) -> None:
+    """Remember which store an image is in that was loaded from the database.
+
+    :param image: an image; if it was attached in this process, nothing changes
+    :param store: the store that it is in
+    """
+    if attachment_of(image) is None:
+        image.__dict__[ATTRIBUTE] = Attachment(store, None)
+
+
+def remember_store_of_row(session: Session, identity_key: Any, store: Store) -> None:
+    """Remember which store a row's file was put into by a session, for when the session loads the row again.
+
+    :param session: the session
+    :param identity_key: the row's key, as :meth:`~sqlalchemy.orm.Mapper.identity_key_from_instance` makes it
+    :param store: the store
+    """
+    session.info.setdefault(_STORES_KEY, {})[identity_key] = store
+
+
+def _known_store(image: Any) -> Store | None:
+    attachment = attachment_of(image)
+    if attachment is not None:
+        return attachment.store
+    session = None if image is None else object_session(image)
+    store: Store | None = None if session is None else session.info.get(_STORES_KEY, {}).get(inspect(image).key)
+    return store
+
+
+def _default_store(image: Any, owner: Any, mapper: Mapper[Any] | None) -> Store | None:
+    for entity in (image, owner):
+        session = None if entity is None else object_session(entity)
+        if session is not None and INFO_KEY in session.info:
+            return cast("Store", session.info[INFO_KEY])
+    if image is not None:
+        mapper = inspect(image).mapper
+    return None if mapper is None else _default_store_of(mapper)
+
+
+def _default_store_of(mapper: Mapper[Any]) -> Store | None:
+    targets = set(mapper.iterate_to_root())
+    for other in mapper.registry.mappers:
+        for relationship in other.relationships:
+            if relationship.mapper in targets and INFO_KEY in relationship.info:
+                return cast("Store", relationship.info[INFO_KEY])
+    return None

@@ -1,0 +1,103 @@
+"""How blocking work is run: here, in threads, or off the event loop.
+
+Stores and decoders are plain blocking code.  Under :class:`~sqlalchemy.ext.asyncio.AsyncSession` that code runs inside
+one of SQLAlchemy's greenlets; there :func:`call` hands it to a thread and lets the event loop go on.  It must always be
+true that
+
+- a call that was started is finished before its caller goes on, even when the task is cancelled: otherwise a file could
+  arrive after the transaction that it belongs to was undone;
+- the caller gets the error, at the place of the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar, cast
+
+from sqlalchemy.util.concurrency import await_only, greenlet_spawn, in_greenlet
+
+__all__ = ("call", "call_all", "run")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a blocking function without ever blocking an event loop.
+
+    :param function: what to call, with the arguments that follow
+    :returns: what it returns
+    :raises BaseException: what it raises
+
+    >>> call(divmod, 7, 2)
+    (3, 1)
+    """
+    if in_greenlet():
+        return cast("T", await_only(_in_thread(lambda: function(*args, **kwargs))))
+    return function(*args, **kwargs)
+
+
+def call_all(functions: Sequence[Callable[[], object]], workers: int) -> list[BaseException | None]:
+    """Call blocking functions side by side, and wait for all of them.
+
+    :param functions: what to call, without arguments
+    :param workers: how many run at once, at the most
+    :returns: for each function the error that it raised, or ``None``
+
+    >>> call_all([lambda: 1, lambda: 1 // 0], workers=2)
+    [None, ZeroDivisionError('integer division or modulo by zero')]
+    """
+    if not functions:
+        return []
+    return call(_call_all, functions, workers)
+
+
+async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Await a function that may use an :class:`~sqlalchemy.ext.asyncio.AsyncSession`'s session and blocking work.
+
+    :param function: what to call, with the arguments that follow
+    :returns: what it returns
+    :raises BaseException: what it raises
+
+    >>> import asyncio
+    >>> asyncio.run(run(call, divmod, 7, 2))
+    (3, 1)
+    """
+    return await greenlet_spawn(lambda: function(*args, **kwargs))
+
+
+def _call_all(functions: Sequence[Callable[[], object]], workers: int) -> list[BaseException | None]:
+    workers = min(workers, len(functions))
+    if workers <= 1:
+        return [_error_of(function) for function in functions]
+    with ThreadPoolExecutor(workers, thread_name_prefix="imageattach") as pool:
+        # Each worker takes a share at once: a future for each file would cost more than writing a small file does.
+        shares = pool.map(lambda start: [_error_of(function) for function in functions[start::workers]], range(workers))
+        errors: list[BaseException | None] = [None] * len(functions)
+        for start, share in enumerate(shares):
+            errors[start::workers] = share
+    return errors
+
+
+def _error_of(function: Callable[[], object]) -> BaseException | None:
+    try:
+        function()
+    except BaseException as error:
+        return error
+    return None
+
+
+async def _in_thread(function: Callable[[], Any]) -> Any:
+    work = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        while not work.done():
+            try:
+                await asyncio.wait([work])
+            except asyncio.CancelledError:
+                continue
+        work.exception()  # the cancellation is what the caller hears of
+        raise

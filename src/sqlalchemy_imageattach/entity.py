@@ -1,0 +1,289 @@
+"""Images as entities, attached to other entities.
+
+::
+
+    class User(Base):
+        __tablename__ = "user"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        picture: Mapped[ImageSet["UserPicture"]] = image_attachment("UserPicture")
+
+    class UserPicture(Base, Image):
+        __tablename__ = "user_picture"
+        user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+        user: Mapped[User] = relationship(back_populates="picture")
+
+Each row of ``user_picture`` is one image file: an original, or a thumbnail of it.  A row and its file belong together:
+
+- a committed row always has its bytes, exactly its own;
+- bytes without a row do not stay;
+- bytes are never overwritten: the column ``revision`` is a part of each file's name, so that what is replaced, rolled
+  back or read in the middle is never harmed.  A model with ``revision = None`` does without.
+
+The file is put into the store while the session flushes, and a file without a row is deleted after the commit: see
+:mod:`sqlalchemy_imageattach.ledger`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from markupsafe import Markup
+from sqlalchemy import Boolean, Column, DateTime, Integer, String, event, inspect, tuple_
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, Mapper, Relationship, object_session, relationship
+from sqlalchemy.sql.functions import now
+
+from .attachment import ATTRIBUTE, INFO_KEY, attachment_of, find_store
+from .concurrency import call, run
+from .context import current_store
+from .file import ReusableFileProxy
+from .html import img
+from .imagequery import BaseImageQuery
+from .imageset import POLICY_KEY, BaseImageSet, ImageSet, ImageSubset, MultipleImageSet, SingleImageSet
+from .imaging import ImagePolicy
+from .imaging.types import VECTOR_TYPES
+from .ledger import listen_to_images
+from .store import Store
+
+__all__ = (
+    "VECTOR_TYPES",
+    "BaseImageQuery",
+    "BaseImageSet",
+    "Image",
+    "ImageSet",
+    "ImageSubset",
+    "MultipleImageSet",
+    "SingleImageSet",
+    "image_attachment",
+)
+
+
+def image_attachment(
+    *args: Any, store: Store | None = None, policy: ImagePolicy | None = None, **kwargs: Any
+) -> Relationship[Any]:
+    """Declare an attribute that images are attached to: a :func:`~sqlalchemy.orm.relationship` to an image class.
+
+    :param args: as :func:`~sqlalchemy.orm.relationship` takes them; first the image class, or its name
+    :param store: the store to use where none is given and none is current
+    :param policy: which images are accepted, and how large they may be
+    :param kwargs: as :func:`~sqlalchemy.orm.relationship` takes them.  With ``uselist=True`` the attribute is a
+        :class:`MultipleImageSet` of many originals, told apart by a key column of the image class; else it is an
+        :class:`ImageSet` with one.  With ``lazy="dynamic"`` it is a query that never loads all of them.
+    :returns: the relationship
+
+    >>> image_attachment("UserPicture", cascade="all").cascade.delete_orphan
+    False
+    """
+    image_set = MultipleImageSet if kwargs.pop("uselist", False) else SingleImageSet
+    kwargs.setdefault("cascade", "all, delete-orphan")
+    if kwargs.get("lazy") == "dynamic":
+        kwargs.setdefault("query_class", image_set)
+        kwargs["uselist"] = True
+    else:
+        kwargs.setdefault("collection_class", image_set)
+    # The documented models have a second relationship, UserPicture.user, over the same columns; SQLAlchemy would warn.
+    overlaps = kwargs.get("overlaps")
+    kwargs["overlaps"] = f"{overlaps},__*" if overlaps else "__*"
+    info = dict(kwargs.pop("info", None) or {})
+    if store is not None:
+        info[INFO_KEY] = store
+    if policy is not None:
+        info[POLICY_KEY] = policy
+    declared: Relationship[Any] = relationship(*args, info=info, **kwargs)
+    return declared
+
+
+class _ObjectType:
+    """``Image.object_type``: of the class and of its instances, and overridden by a plain attribute."""
+
+    def __get__(self, image: Any, cls: type[Any]) -> str:
+        name = getattr(cls, "__tablename__", None)
+        if name is None:
+            table = getattr(cls, "__table__", None)
+            if table is None:
+                raise NotImplementedError(f"expected {cls.__name__} to have a table, or an object_type of its own")
+            name = table.name
+        return str(name).replace("_", "-")
+
+
+class Image:
+    """A mixin for entities that are images: one row, one file, of one size.
+
+    Columns that it adds: ``width`` and ``height`` (pixels; part of the primary key), ``mimetype``, ``original``,
+    ``created_at`` and ``revision``.
+    """
+
+    if TYPE_CHECKING:
+        #: The width in pixels, as a browser shows it.
+        width: Mapped[int]
+        #: The height in pixels, as a browser shows it.
+        height: Mapped[int]
+        #: The type, such as ``'image/jpeg'``.
+        mimetype: Mapped[str]
+        #: Whether it is an original, and not a thumbnail.
+        original: Mapped[bool]
+        #: When it was attached, in UTC; some databases do not keep the time zone.
+        created_at: Mapped[datetime.datetime]
+        #: What makes the name of its file its own; ``None`` for files that the original library stored.
+        revision: Mapped[str | None]
+        #: What stores call images of this class: by default the table's name, with hyphens for underscores.
+        object_type: str
+    else:
+        # Not annotated with Mapped[]: a mixin of models with dataclass fields must not have any.
+        width = Column("width", Integer, primary_key=True, autoincrement=False)
+        height = Column("height", Integer, primary_key=True, autoincrement=False)
+        mimetype = Column("mimetype", String(255), nullable=False)
+        original = Column("original", Boolean, nullable=False, default=False)
+        created_at = Column("created_at", DateTime(timezone=True), nullable=False, default=now())
+        revision = Column("revision", String(16), nullable=True)
+        object_type = _ObjectType()
+
+    @property
+    def object_id(self) -> int:
+        """The number that stores know the image by: its key, when that is one integer or :class:`~uuid.UUID`.
+
+        A model with another key overrides it, by anything that makes a different integer of each key.
+
+        :raises NotImplementedError: when the key is neither, or is composite
+        :raises ValueError: when the key is not known yet
+        """
+        names = self.identity_attributes()
+        if len(names) == 1:
+            value = getattr(self, names[0])
+            if value is None:
+                value = self._key_after_flush(names[0])
+            if isinstance(value, uuid.UUID):
+                return value.int
+            if isinstance(value, int):
+                return value
+        raise NotImplementedError(
+            f"expected {type(self).__name__} to have an object_id property that makes an integer of "
+            f"{', '.join(names)}: only a single key that is an integer or a UUID has one by default"
+        )
+
+    @classmethod
+    def identity_attributes(cls) -> list[str]:
+        """The names of the attributes that make up the primary key, without width and height.
+
+        :returns: attribute names
+        """
+        mapper: Mapper[Any] = inspect(cls)
+        names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+        return [name for name in names if name not in ("width", "height")]
+
+    @property
+    def identity_map(self) -> dict[str, Any]:
+        """The values of :meth:`identity_attributes`, by name."""
+        return {name: getattr(self, name) for name in self.identity_attributes()}
+
+    if TYPE_CHECKING:
+        #: Width and height, in pixels; in SQL, a tuple of the columns.
+        size: tuple[int, int]
+    else:
+
+        @hybrid_property
+        def size(self) -> tuple[int, int]:
+            return self.width, self.height
+
+        @size.inplace.setter
+        def _size_setter(self, size: tuple[int, int]) -> None:
+            self.width, self.height = size
+
+        @size.inplace.expression
+        @classmethod
+        def _size_expression(cls) -> Any:
+            return tuple_(cls.width, cls.height)
+
+    def open_file(self, store: Store = current_store, use_seek: bool = False) -> IO[bytes]:
+        """Open the image's file.
+
+        :param store: the store that has it; by default the current one, else the one that it was attached with
+        :param use_seek: whether the file has to be seekable; it may be spooled for that
+        :returns: a readable binary file, which the caller closes; also a context manager
+        :raises ImageNotFoundError: (an :exc:`OSError`) when the store does not have it
+        :raises ContextError: when there is no store
+
+        >>> _ = user.picture.from_file(photograph, store=store)
+        >>> with user.picture.original.open_file() as file:
+        ...     file.read(2).hex()
+        'ffd8'
+        """
+        store = find_store(store, self)
+        attachment = attachment_of(self)
+        if attachment is not None and attachment.is_pending and attachment.store is store:
+            return cast("IO[bytes]", ReusableFileProxy(attachment.open()))
+        return call(store.open, self, use_seek)
+
+    def make_blob(self, store: Store = current_store) -> bytes:
+        """Read the image's bytes.
+
+        :param store: the store that has it; by default the current one, else the one that it was attached with
+        :returns: its bytes
+        :raises ImageNotFoundError: (an :exc:`OSError`) when the store does not have it
+        :raises ContextError: when there is no store
+
+        >>> _ = user.picture.from_file(photograph, store=store)
+        >>> user.picture.original.make_blob(store)[:2].hex()
+        'ffd8'
+        """
+        with self.open_file(store) as file:
+            return call(file.read)
+
+    async def amake_blob(self, store: Store = current_store) -> bytes:
+        """Await :meth:`make_blob`."""
+        return await run(self.make_blob, store)
+
+    def locate(self, store: Store = current_store) -> str:
+        """The image's URL.  No store is asked for it, nor the database.
+
+        :param store: the store that has it; by default the current one, else the one that it was attached with
+        :returns: the URL
+        :raises ContextError: when there is no store
+        :raises ValueError: when the key is not known yet, since the row is not flushed
+        """
+        return find_store(store, self).locate(cast("Any", self))
+
+    def img(self, **attributes: Any) -> Markup:
+        """The image as an ``<img>`` element, loaded lazily and with its size, for templates.
+
+        :param attributes: HTML attributes, such as ``alt``; one named like a Python keyword with ``_`` behind it
+        :returns: the element, escaped
+
+        >>> with store_context(store):
+        ...     _ = user.picture.from_file(photograph)
+        ...     session.flush()
+        ...     print(user.picture.img(alt="A cat", class_="round"))  # doctest: +ELLIPSIS
+        <img src="..." width="640" height="480" alt="A cat" loading="lazy" decoding="async" class="round">
+        """
+        return img(self.locate(), self.width, self.height, **attributes)
+
+    def __html__(self) -> str:
+        return Markup('<img src="{}" width="{}" height="{}">').format(self.locate(), self.width, self.height)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Bytes that are not committed yet stay here.
+        return {name: value for name, value in self.__dict__.items() if name != ATTRIBUTE}
+
+    def _key_after_flush(self, name: str) -> Any:
+        """A key that the database makes up is known once the row is there; a query would have flushed, too."""
+        session = object_session(self)
+        if session is not None and session.autoflush and not session._flushing:
+            session.flush()
+        value = getattr(self, name)
+        if value is None:
+            raise ValueError(
+                f"{type(self).__name__}.{name} is not known yet, and the URL and the file's name are made of it: "
+                "add the entity to a session and flush() it first"
+            )
+        return value
+
+
+def _expect_deletions_by_others(mapper: Mapper[Any], cls: type[Any]) -> None:
+    # Two transactions may remove the same thumbnail, and both be right.
+    mapper.confirm_deleted_rows = False
+
+
+event.listen(Image, "mapper_configured", _expect_deletions_by_others, propagate=True)
+listen_to_images(Image)

@@ -1,0 +1,383 @@
+"""What a session's transactions have put, and what they will delete.
+
+Every session that touches images has one :class:`Ledger`, with one frame for each of its transactions, savepoints
+included.  During a flush, files are put, and noted in the frame of the innermost transaction.  It must always be true
+that
+
+- a file is put before the transaction of its row can commit, and noted before it is put;
+- nothing is deleted before the *root* transaction committed, but what a transaction put itself and then rolled back;
+- when nobody can know how a commit ended (the connection broke in the middle), every file is kept;
+- nothing is shared between two sessions, and a frame is undone at most once;
+- once the database has committed, nothing here raises: what cannot be deleted is logged and reported.
+
+How a transaction ends is told by ``after_transaction_end`` alone: it comes for a commit, a rollback, a close and a
+reset, and for savepoints.  ``after_commit`` came just before if it ended well.  A session that joined a transaction of
+its connection's (``join_transaction_mode``) hands its notes over to that connection: see
+:mod:`sqlalchemy_imageattach.connections`.  A session that is garbage collected with a transaction open never committed
+it.
+
+One flush may turn a deletion and an insertion under the same primary key into an update: a *row switch*.  Then the new
+object is the one that events tell of, and the one that it replaces is still in the session's identity map.
+
+A file that has no revision is overwritten in place.  Then what was there before is kept aside, to be put back.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import IO, Any
+
+from sqlalchemy import event, inspect
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Mapper, Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm.attributes import set_committed_value
+
+from .attachment import Attachment, attachment_of, find_store, remember_store_of_row
+from .concurrency import call_all
+from .connections import Joined, is_in_doubt, watch
+from .context import current_store
+from .notes import Delete, FailedDelete, Note, Put, Report, keep_in_doubt, settle, undo
+from .rows import CurrentFile, lock_deleted
+from .store import FileKey, Store
+
+__all__ = ("FAILED_DELETE_KEY", "FailedDelete", "Ledger", "ledger_of", "listen_to_images", "new_revision")
+
+#: The key in ``Session.info`` under which a callback may be given that takes a :class:`FailedDelete`.
+FAILED_DELETE_KEY = "image_delete_failed"
+
+_INFO_KEY = "_sqlalchemy_imageattach_ledger"
+_FLUSH_KEY = "_sqlalchemy_imageattach_flush"
+_ALPHABET = string.ascii_lowercase + string.digits
+
+
+class Ledger:
+    """The notes of one session, innermost transaction last.
+
+    :param report: who is told of each file that could not be deleted after a commit
+    """
+
+    def __init__(self, report: Report | None) -> None:
+        self._report = report
+        self._frames: list[_Frame] = []
+        self._queue: list[Put] = []
+        #: What the rows name that the running flush deletes or replaces, by mapper and identity.
+        self._current_files: dict[Mapper[Any], dict[tuple[Any, ...], CurrentFile]] = {}
+        #: The files of those rows, by identity key.
+        self._doomed: dict[Any, FileKey] = {}
+
+    def put(
+        self,
+        session: Session,
+        connection: Connection,
+        store: Store,
+        key: FileKey,
+        reproducible: bool,
+        open_source: Callable[[], IO[bytes]],
+        attachment: Attachment | None = None,
+    ) -> None:
+        """Note a file, to be put at the end of the running flush.
+
+        :param session: the session that flushes
+        :param connection: the connection that the row goes over
+        :param store: where the file goes
+        :param key: its identifiers
+        :param reproducible: whether the file could be made again from another
+        :param open_source: opens the bytes
+        :param attachment: what lets the bytes go once the transaction committed
+        """
+        note = Put(store, key, reproducible, open_source, None if attachment is None else weakref.ref(attachment))
+        self._frame(session, connection).notes.append(note)
+        self._queue.append(note)
+
+    def delete(self, session: Session, connection: Connection, store: Store, key: FileKey) -> None:
+        """Note a file, to be deleted after the root transaction committed.
+
+        :param session: the session that flushes
+        :param connection: the connection that the row was deleted over
+        :param store: where the file is
+        :param key: its identifiers
+        """
+        self._frame(session, connection).notes.append(Delete(store, key))
+
+    def doom(self, connection: Connection, image: Any) -> None:
+        """Find out which file goes with a row that the running flush is about to delete or replace, and lock the row.
+
+        :param connection: the connection of the flush
+        :param image: the image
+        """
+        state = inspect(image)
+        mapper = state.mapper.base_mapper
+        if mapper not in self._current_files:
+            flush_context = state.session.info[_FLUSH_KEY]()
+            self._current_files[mapper] = lock_deleted(connection, state.mapper, flush_context)
+        current = self._current_files[mapper].get(state.key[1])
+        if current is not None:
+            key = _committed_key(image)
+            self._doomed[state.key] = key._replace(mimetype=current.mimetype, revision=current.revision)
+
+    def delete_doomed(self, connection: Connection, image: Any) -> None:
+        """Note the file of a row that was deleted or replaced; there is none if the row was gone already.
+
+        :param connection: the connection of the flush
+        :param image: the image
+        :raises ContextError: when nobody knows which store its file is in
+        """
+        state = inspect(image)
+        key = self._doomed.pop(state.key, None)
+        if key is not None:
+            self.delete(state.session, connection, find_store(current_store, image, prefer_known=True), key)
+
+    def carry_out(self) -> None:
+        """Put what the flush noted, side by side.
+
+        :raises Exception: the first error of a store; the flush fails with it
+        """
+        queue, self._queue = self._queue, []
+        self._forget_flush()
+        if not queue:
+            return
+        for error in call_all([note.carry_out for note in queue], max(note.store.workers for note in queue)):
+            if error is not None:
+                raise error
+
+    def mark_committed(self, transaction: SessionTransaction) -> None:
+        """Remember that a transaction ended well, for :meth:`end`.
+
+        :param transaction: a root transaction or a savepoint
+        """
+        frame = self._find(transaction)
+        if frame is not None:
+            frame.is_committed = True
+
+    def end(self, session: Session, transaction: SessionTransaction) -> None:
+        """Settle, undo or hand on what a transaction noted, now that it ended.
+
+        :param session: its session
+        :param transaction: a root transaction, a savepoint, or the marker of a flush
+        """
+        self._queue.clear()
+        self._forget_flush()
+        frame = self._find(transaction)
+        if frame is None:
+            return
+        self._frames.remove(frame)
+        if not frame.is_committed:
+            in_doubt = not transaction.nested and any(map(is_in_doubt, frame.connections))
+            (keep_in_doubt if in_doubt else undo)(frame.notes)
+        elif transaction.nested:
+            self._frame(session, *frame.connections, transaction=_boundary(transaction.parent)).notes.extend(
+                frame.notes
+            )
+        else:
+            joined = [connection for connection in frame.connections if connection.in_transaction()]
+            if joined:
+                Joined.take(joined[0], frame.notes, self._report)
+            else:
+                settle(frame.notes, self._report)
+
+    def abandon(self) -> None:
+        """Undo everything: the session is gone, and did not commit."""
+        frames, self._frames = self._frames, []
+        for frame in reversed(frames):
+            undo(frame.notes)
+
+    def _frame(
+        self, session: Session, *connections: Connection, transaction: SessionTransaction | None = None
+    ) -> _Frame:
+        transaction = transaction or _innermost(session)
+        assert transaction is not None
+        frame = self._find(transaction)
+        if frame is None:
+            frame = _Frame(transaction)
+            self._frames.append(frame)
+        for connection in connections:
+            if connection not in frame.connections:
+                frame.connections.add(connection)
+                watch(connection)
+        return frame
+
+    def _forget_flush(self) -> None:
+        self._current_files.clear()
+        self._doomed.clear()
+
+    def _find(self, transaction: SessionTransaction) -> _Frame | None:
+        for frame in reversed(self._frames):
+            if frame.transaction() is transaction:
+                return frame
+        return None
+
+
+def ledger_of(session: Session) -> Ledger:
+    """The ledger of a session, made when it is first asked for.
+
+    :param session: a session
+    :returns: its ledger
+    """
+    ledger = _find_ledger(session)
+    if ledger is None:
+        ledger = session.info[_INFO_KEY] = Ledger(session.info.get(FAILED_DELETE_KEY))
+        weakref.finalize(session, ledger.abandon).atexit = False
+    return ledger
+
+
+def new_revision() -> str:
+    """Make up a revision: ten random lower-case letters and digits.
+
+    :returns: the revision
+
+    >>> len(new_revision())
+    10
+    """
+    return "".join(secrets.choice(_ALPHABET) for _ in range(10))
+
+
+def listen_to_images(image_class: type[Any]) -> None:
+    """Have the ledgers told of every row of the classes that are mapped as images.
+
+    :param image_class: the mixin of all images
+    """
+    for name, listener in (
+        ("before_insert", _before_insert),
+        ("before_delete", _before_delete),
+        ("after_insert", _after_insert_or_update),
+        ("after_update", _after_insert_or_update),
+        ("after_delete", _after_delete),
+    ):
+        event.listen(image_class, name, listener, propagate=True)
+
+
+class _Frame:
+    """The notes of one transaction of a session."""
+
+    __slots__ = ("connections", "is_committed", "notes", "transaction")
+
+    def __init__(self, transaction: SessionTransaction) -> None:
+        self.transaction = weakref.ref(transaction)
+        self.notes: list[Note] = []
+        self.connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self.is_committed = False
+
+
+def _find_ledger(session: Session) -> Ledger | None:
+    ledger: Ledger | None = session.info.get(_INFO_KEY)
+    return ledger
+
+
+def _innermost(session: Session) -> SessionTransaction | None:
+    return session.get_nested_transaction() or session.get_transaction()
+
+
+def _boundary(transaction: SessionTransaction | None) -> SessionTransaction | None:
+    """The savepoint or root that a transaction stands for: a flush runs in a mere marker inside of one."""
+    while transaction is not None and not transaction.nested and transaction.parent is not None:
+        transaction = transaction.parent
+    return transaction
+
+
+@event.listens_for(Session, "before_flush")
+def _before_flush(session: Session, flush_context: UOWTransaction, instances: Any) -> None:
+    for attachment in [attachment_of(entity) for entity in session.new]:
+        if attachment is not None and attachment.before_flush is not None:
+            attachment.before_flush(session)
+    # Of a session without images, nothing but this is kept, and not beyond the flush.
+    session.info[_FLUSH_KEY] = weakref.ref(flush_context)
+
+
+@event.listens_for(Session, "after_flush")
+def _after_flush(session: Session, flush_context: UOWTransaction) -> None:
+    ledger = _find_ledger(session)
+    if ledger is not None:
+        ledger.carry_out()
+
+
+@event.listens_for(Session, "after_commit")
+def _after_commit(session: Session) -> None:
+    ledger, transaction = _find_ledger(session), _innermost(session)
+    if ledger is not None and transaction is not None:
+        ledger.mark_committed(transaction)
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
+    ledger = _find_ledger(session)
+    if ledger is not None:
+        ledger.end(session, transaction)
+
+
+def _before_insert(mapper: Mapper[Any], connection: Connection, image: Any) -> None:
+    attachment = attachment_of(image)
+    if attachment is None or not attachment.is_pending:
+        raise TypeError(
+            f"expected {image!r} to come with its bytes, and it has none: "
+            "attach images by from_file(), from_blob() or from_raw_file() of the image set"
+        )
+    if attachment.has_been_put and image.revision is not None:
+        # The file of that name may be about to be deleted still, for the transaction that was rolled back.
+        image.revision = new_revision()
+    replaced = _replaced_by(image)
+    if replaced is not None:
+        _before_delete(mapper, connection, replaced)
+
+
+def _before_delete(mapper: Mapper[Any], connection: Connection, image: Any) -> None:
+    ledger_of(inspect(image).session).doom(connection, image)
+
+
+def _after_insert_or_update(mapper: Mapper[Any], connection: Connection, image: Any) -> None:
+    state = inspect(image)
+    if state.key is not None:
+        _after_update(connection, image)
+        return
+    replaced = _replaced_by(image)
+    if replaced is not None:
+        _after_delete(mapper, connection, replaced)
+    attachment = attachment_of(image)
+    assert attachment is not None
+    attachment.has_been_put = True
+    remember_store_of_row(state.session, mapper.identity_key_from_instance(image), attachment.store)
+    ledger_of(state.session).put(
+        state.session, connection, attachment.store, FileKey.of(image), not image.original, attachment.open, attachment
+    )
+
+
+def _after_update(connection: Connection, image: Any) -> None:
+    old, new = _committed_key(image), FileKey.of(image)
+    if old == new:
+        return
+    # The row names another file now, for its key has changed: the bytes move along.
+    session, attachment = inspect(image).session, attachment_of(image)
+    store = find_store(current_store, image, prefer_known=True)
+    ledger = ledger_of(session)
+    if attachment is not None and attachment.is_pending:
+        ledger.put(session, connection, store, new, not image.original, attachment.open, attachment)
+    else:
+        ledger.put(session, connection, store, new, not image.original, partial(store.get_key, old))
+    ledger.delete(session, connection, store, old)
+
+
+def _after_delete(mapper: Mapper[Any], connection: Connection, image: Any) -> None:
+    ledger_of(inspect(image).session).delete_doomed(connection, image)
+
+
+def _replaced_by(image: Any) -> Any:
+    """The object whose row a new one takes over in the running flush, if that is what happens."""
+    state = inspect(image)
+    return state.session.identity_map.get(state.mapper.identity_key_from_instance(image))
+
+
+def _committed_key(image: Any) -> FileKey:
+    """The name of an image's file by the row as it was loaded, whatever was changed since."""
+    state = inspect(image)
+    changed = {name: value for name, value in state.committed_state.items() if name in state.mapper.column_attrs}
+    if not changed:
+        return FileKey.of(image)
+    # A stand-in, since a model may compute its object_id and object_type from any of its attributes.
+    stand_in = state.manager.new_instance()
+    for attribute in state.mapper.column_attrs:
+        name = attribute.key
+        set_committed_value(stand_in, name, changed.get(name, getattr(image, name)))
+    return FileKey.of(stand_in)
