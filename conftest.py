@@ -1,19 +1,14 @@
-"""What holds for every test, whether it stands in tests/, in a docstring or in the documentation."""
+"""What holds for every test, whether it stands in tests/ or in a docstring."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import hypothesis
 import pytest
 import sqlalchemy.orm
-from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
-
-collect_ignore = ["docs/conf.py"]
 
 # No deadlines: on a machine that does other things as well, they are wrong now and then.
 hypothesis.settings.register_profile("default", deadline=None)
@@ -22,14 +17,8 @@ hypothesis.settings.register_profile("soak", deadline=None, max_examples=100_000
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 
 
-@pytest.fixture
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An example may write files into the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture(autouse=True)
-def _doctest_names(request: pytest.FixtureRequest) -> Iterator[None]:
+def _doctest_names(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A docstring's example may take these for granted, beside a folder of its own.
 
     ``user``, flushed into ``session``; ``store``, with ``store_context``; ``photograph``, a JPEG of 640 x 480 pixels.
@@ -37,7 +26,7 @@ def _doctest_names(request: pytest.FixtureRequest) -> Iterator[None]:
     if not isinstance(request.node, pytest.DoctestItem):
         yield
         return
-    request.getfixturevalue("own_folder")
+    monkeypatch.chdir(request.getfixturevalue("tmp_path"))
     import models
     import services
     from sqlalchemy_imageattach.context import store_context
@@ -54,11 +43,3 @@ def _doctest_names(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         names.clear()
     engine.dispose()
-
-
-# Every Python block of README.md and of the documentation runs, a document's blocks one after the other.
-pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["README.md", "docs/*.md", "docs/**/*.md"],
-    fixtures=["own_folder"],
-).pytest()

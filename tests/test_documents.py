@@ -1,0 +1,25 @@
+"""Every example of README.md and of the documentation runs as it stands."""
+
+from __future__ import annotations
+
+import contextlib
+import unittest
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+ROOT = Path(__file__).parent.parent
+SYBIL = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
+DOCUMENTS = [
+    path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))) if "```python" in path.read_text()
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_python_blocks_of_a_document_run_one_after_the_other(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for example in SYBIL.parse(document).examples():
+        with contextlib.suppress(unittest.SkipTest):  # <!-- skip: next -->
+            example.evaluate()
