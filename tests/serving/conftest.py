@@ -16,10 +16,12 @@ from typing import NamedTuple
 import application
 import pytest
 
+# These servers believe some headers of proxies on the same machine by themselves; here, none is to be believed.
+GUNICORN = ["gunicorn", "--bind=fd://{fd}", "--forwarded-allow-ips=192.0.2.1", "--log-level=error", "application:wsgi"]
 COMMANDS = {
-    "wsgi": ["gunicorn", "--bind=fd://{fd}", "--log-level=error", "application:wsgi"],
-    "threads": ["gunicorn", "--bind=fd://{fd}", "--threads=4", "--log-level=error", "application:wsgi"],
-    "asgi": ["uvicorn", "--fd={fd}", "--log-level=error", "application:asgi"],
+    "wsgi": GUNICORN,
+    "threads": [*GUNICORN, "--threads=4"],
+    "asgi": ["uvicorn", "--fd={fd}", "--no-proxy-headers", "--log-level=error", "application:asgi"],
 }
 
 
@@ -54,10 +56,9 @@ class Server:
             connection.close()
 
     def raw(self, request: bytes) -> bytes:
-        """Send bytes, and return all that comes back."""
+        """Send a request that asks to close the connection, and return all that comes back."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
             answer = b""
             try:
                 while block := connection.recv(1 << 16):

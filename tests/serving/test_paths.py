@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,12 @@ def test_sibling_with_a_longer_name_is_outside(tmp_path: Path) -> None:
 
 
 def test_where_a_file_is_is_known_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_proc(path: str) -> str:
-        raise FileNotFoundError(path)
+    readlink = os.readlink
+
+    def no_proc(path: str, **options: int) -> str:
+        if path.startswith("/proc/"):
+            raise FileNotFoundError(path)
+        return readlink(path, **options)
 
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "1.png").write_bytes(SMALL)
@@ -104,6 +109,7 @@ def test_where_a_file_is_is_known_without_proc(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "images" / "link").symlink_to(tmp_path / "secret")
     monkeypatch.setattr("os.readlink", no_proc)
     assert respond(Request("GET", "link", {}), Folder(tmp_path / "images")).status == 404
+    assert respond(Request("GET", "1.png", {}), Folder(tmp_path / "images")).status == 200
 
 
 def test_name_of_a_file_outside_is_not_told_apart_from_one_that_is_not_there(server: Server) -> None:
