@@ -6,9 +6,9 @@
   option works, and nothing is asked of the database once it is loaded;
 - *plain*: an ordinary query, ``ImageSet([UserPicture], session)``, or what ``filter_by()`` and its like make of either.
 
-An attached one turns into a query only when it is asked for something that a query does, and ``_generate()`` is the one
-way from the first mode to the second.  A set that was expired, and that the caller still holds, goes on as the collection
-that the attribute has now.
+An attached one turns into a query only when it is asked for something that a query does, and ``_generate()`` is the
+one way from the first mode to the second.  A set that was expired, and that the caller still holds, goes on as the
+collection that the attribute has now.
 """
 
 from __future__ import annotations

@@ -233,7 +233,8 @@ class BaseImageSet(Generic[I]):
         """Make another size of the original, larger ones too; the size that is there already is found, not made.
 
         Give one of ratio, width and height.  What is not given follows from the original's shape, rounded to the
-        nearest pixel, halves up, and is at least 1.  Vector images become PNG; animations stay animated where the type can.
+        nearest pixel, halves up, and is at least 1.  Vector images become PNG; animations stay animated where the type
+        can.
 
         :param ratio: how many times the original's width and height
         :param width: pixels

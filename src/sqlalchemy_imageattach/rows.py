@@ -11,8 +11,8 @@ deleted, replaced or relied on, it is locked, and what it names is read anew.  I
 SQLite has no ``FOR UPDATE``.  There an update that changes nothing takes the database's write lock.  MySQL and MariaDB
 lock the gap where a row might be, too, so that two who look for a row that is not there and then insert it block each
 other.  There rows are locked by their whole primary key only, and whether one has come meanwhile shows when it is
-inserted.  In ``REPEATABLE READ``, their default, a transaction does not see what came after its first query: an original
-then does not replace thumbnails that another transaction has just made.  In ``READ COMMITTED`` it does.
+inserted.  In ``REPEATABLE READ``, their default, a transaction does not see what came after its first query: an
+original then does not replace thumbnails that another transaction has just made.  In ``READ COMMITTED`` it does.
 """
 
 from __future__ import annotations

@@ -1,0 +1,225 @@
+"""Rows and files agree when a session is not alone in saying how its transaction ends."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from models import User, picture, stored
+
+RED, GREEN, BLUE = picture(color=255), picture(color=255 << 8), picture(color=255 << 16)
+
+
+@pytest.fixture
+def user_id(session, user) -> int:
+    """The key of a user with a red picture, whose session is out of the way."""
+    user.picture.from_blob(RED)
+    session.commit()
+    identity = user.id
+    session.close()
+    return identity
+
+
+# A transaction that the connection had begun before the session came
+
+
+@pytest.fixture
+def connection(engine, user_id):
+    with engine.connect() as connection:
+        yield connection
+
+
+# In these modes the connection decides; with control_fully, the session.
+DECIDED_BY_THE_CONNECTION = ["conditional_savepoint", "rollback_only", "create_savepoint"]
+by_the_connection = pytest.mark.parametrize("joined", DECIDED_BY_THE_CONNECTION, indirect=True)
+
+
+@pytest.fixture(params=[*DECIDED_BY_THE_CONNECTION, "control_fully"])
+def joined(request, connection, store):
+    """A session that joined the connection's transaction."""
+    connection.begin()
+    info = {"image_store": store}
+    with Session(connection, join_transaction_mode=request.param, info=info) as session:
+        yield session
+
+
+def replace(session: Session, user_id: int, blob: bytes) -> None:
+    user = session.get(User, user_id)
+    assert user is not None
+    user.picture.from_blob(blob)
+
+
+@by_the_connection
+def test_the_connections_rollback_undoes_what_a_joined_session_committed(joined, connection, user_id, agree):
+    replace(joined, user_id, GREEN)
+    joined.commit()
+    connection.rollback()
+    connection.close()
+    agree(RED)
+
+
+def test_the_connections_commit_settles_what_a_joined_session_committed(joined, connection, user_id, agree):
+    replace(joined, user_id, GREEN)
+    joined.commit()
+    if joined.join_transaction_mode != "control_fully":
+        connection.commit()
+    connection.close()
+    agree(GREEN)
+
+
+@by_the_connection
+def test_nothing_is_deleted_before_the_connection_commits(joined, connection, user_id, store):
+    replace(joined, user_id, GREEN)
+    joined.commit()
+    assert sorted(stored(store).values()) == sorted([RED, GREEN])
+
+
+def test_the_rollback_of_a_joined_session_is_undone_at_once(joined, connection, user_id, store):
+    replace(joined, user_id, GREEN)
+    joined.flush()
+    joined.rollback()
+    assert list(stored(store).values()) == [RED]
+
+
+@by_the_connection
+def test_a_connection_that_is_closed_has_rolled_back(joined, connection, user_id, agree):
+    replace(joined, user_id, GREEN)
+    joined.commit()
+    joined.close()
+    connection.close()
+    agree(RED)
+
+
+def test_several_transactions_of_a_session_in_one_of_the_connection(connection, user_id, store, agree):
+    connection.begin()
+    with Session(connection, join_transaction_mode="create_savepoint", info={"image_store": store}) as session:
+        for blob in (GREEN, BLUE):
+            replace(session, user_id, blob)
+            session.commit()
+        replace(session, user_id, RED)
+        session.rollback()
+    connection.commit()
+    connection.close()
+    agree(BLUE)
+
+
+@pytest.mark.parametrize("is_released", [False, True], ids=["rolled back", "released"])
+def test_a_savepoint_of_the_connections_around_a_session(connection, user_id, store, agree, is_released):
+    connection.begin()
+    savepoint = connection.begin_nested()
+    with Session(connection, join_transaction_mode="create_savepoint", info={"image_store": store}) as session:
+        replace(session, user_id, GREEN)
+        session.commit()
+    if is_released:
+        savepoint.commit()
+    else:
+        savepoint.rollback()
+    connection.commit()
+    connection.close()
+    agree(GREEN if is_released else RED)
+
+
+def test_a_savepoint_that_was_released_into_one_that_is_rolled_back(
+    connection, user_id, store, agree
+):
+    connection.begin()
+    outer = connection.begin_nested()
+    inner = connection.begin_nested()
+    with Session(connection, join_transaction_mode="create_savepoint", info={"image_store": store}) as session:
+        replace(session, user_id, GREEN)
+        session.commit()
+    inner.commit()
+    outer.rollback()
+    connection.commit()
+    connection.close()
+    agree(RED)
+
+
+def test_a_connection_of_its_own_that_begins_with_the_session(engine, connection, user_id, store, agree):
+    with Session(connection, info={"image_store": store}) as session:
+        replace(session, user_id, GREEN)
+        session.commit()
+    connection.close()
+    agree(GREEN)
+
+
+# Commits that go wrong
+
+
+class Broken:
+    """Makes the database connection break, or answer no, while it commits."""
+
+    def __init__(self, engine, monkeypatch) -> None:
+        self.engine, self.monkeypatch = engine, monkeypatch
+
+    def __call__(self, *, commits: bool, is_disconnect: bool) -> None:
+        do_commit = self.engine.dialect.do_commit
+        dbapi = self.engine.dialect.dbapi
+
+        def break_down(dbapi_connection) -> None:
+            self.monkeypatch.setattr(self.engine.dialect, "do_commit", do_commit)
+            if commits:
+                do_commit(dbapi_connection)
+            raise dbapi.OperationalError("the connection broke")
+
+        self.monkeypatch.setattr(self.engine.dialect, "do_commit", break_down)
+        self.monkeypatch.setattr(self.engine.dialect, "is_disconnect", lambda *_: is_disconnect)
+
+
+@pytest.fixture
+def broken(engine, monkeypatch):
+    return Broken(engine, monkeypatch)
+
+
+@pytest.mark.parametrize("commits", [False, True], ids=["after which the row is old", "after which the row is new"])
+def test_all_files_are_kept_when_the_connection_is_lost_during_the_commit(
+    make_session, user_id, store, broken, commits
+):
+    session = make_session()
+    replace(session, user_id, GREEN)
+    session.flush()
+    broken(commits=commits, is_disconnect=True)
+    with pytest.raises(OperationalError):
+        session.commit()
+    session.close()
+    assert sorted(stored(store).values()) == sorted([RED, GREEN])
+    with make_session() as another:
+        assert another.get(User, user_id).picture.make_blob() == (GREEN if commits else RED)
+
+
+def test_a_commit_that_the_database_refused_is_a_rollback(make_session, user_id, broken, agree):
+    session = make_session()
+    replace(session, user_id, GREEN)
+    session.flush()
+    broken(commits=False, is_disconnect=False)
+    with pytest.raises(OperationalError):
+        session.commit()
+    session.rollback()
+    agree(RED)
+
+
+def test_a_listener_that_fails_after_the_commit_leaves_every_row_its_file(make_session, user_id, store):
+    session = make_session()
+    event.listen(session, "after_commit", lambda session: 1 // 0, insert=True)
+    replace(session, user_id, GREEN)
+    with pytest.raises(ZeroDivisionError):
+        session.commit()
+    session.close()
+    with make_session() as another:
+        assert another.get(User, user_id).picture.make_blob() == GREEN
+
+
+# Two-phase commit
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("end", ["commit", "rollback", "prepare and commit", "prepare and rollback"])
+def test_two_phase_commit(make_session, user_id, agree, end):
+    session = make_session(twophase=True)
+    replace(session, user_id, GREEN)
+    for step in end.split(" and "):
+        getattr(session, step)()
+    session.close()
+    agree(GREEN if end.endswith("commit") else RED)
