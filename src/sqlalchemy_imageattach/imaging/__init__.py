@@ -11,6 +11,7 @@
     engine      the protocol of the engines, and which one does what
     vips        libvips: the only module that imports pyvips
     pillow      Pillow: the only module that imports PIL
+    worker      decoding in a process of its own
     privacy     removing metadata from originals
 
 :func:`probe` tells what an image is by its header alone, in microseconds, and whether it is accepted and whole.  :func:`resize` decodes, and
@@ -31,15 +32,16 @@ from ..exc import InvalidImageError
 from .engine import Job, choose
 from .filters import DEFAULT_FILTER, FILTERS, check_filter, filter_name
 from .formats import read_header, sniff
-from .header import Header
+from .header import HELD_BYTES, Header
 from .policy import ImageInfo, ImagePolicy, Resized
 from .source import opened
-from .types import SUFFIXES
+from .types import SUFFIXES, thumbnail_type
+from .worker import isolate
 
 if TYPE_CHECKING:
     import pyvips
 
-__all__ = ("FILTERS", "SUFFIXES", "ImageInfo", "ImagePolicy", "Resized", "check_filter", "probe", "resize")
+__all__ = ("FILTERS", "SUFFIXES", "ImageInfo", "ImagePolicy", "Resized", "check_filter", "isolate", "probe", "resize")
 
 _DEFAULT_POLICY = ImagePolicy()
 
@@ -70,7 +72,7 @@ def _checked_header(data: memoryview, policy: ImagePolicy) -> Header:
     mimetype = sniff(data)
     policy.check_type(mimetype)
     header = read_header(data, mimetype)
-    policy.check(header.info)
+    policy.check(header.info, header.weight)
     return header
 
 
@@ -120,7 +122,9 @@ def resize(
     with opened(file) as data:
         # What is known of the file may be old, or wrong: it is not believed.
         header = _checked_header(data, policy)
-        job = Job(data, header, width, height, name, first_frame, preprocess, postprocess)
+        memory = int(policy.max_pixels * HELD_BYTES)
+        mimetype = thumbnail_type(header.mimetype)
+        job = Job(data, header, width, height, mimetype, memory, name, first_frame, preprocess, postprocess)
         policy.check_target(width, height, job.frames)
         if max(width, height) > _MAX_SIDES.get(job.mimetype, 2**31):
             raise InvalidImageError(

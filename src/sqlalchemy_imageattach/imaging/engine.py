@@ -27,12 +27,11 @@ from typing import IO, TYPE_CHECKING, Protocol
 from ..exc import InvalidImageError
 from .filters import DEFAULT_FILTER, FILTERS, Kernel
 from .header import Header, unpack
-from .types import thumbnail_type
 
 if TYPE_CHECKING:
     import pyvips
 
-__all__ = ("Engine", "Job", "choose", "disagreeing", "is_srgb", "undecodable", "vips_may_work")
+__all__ = ("Engine", "Job", "choose", "choose_here", "disagreeing", "is_srgb", "undecodable", "vips_may_work")
 
 Change = Callable[["pyvips.Image"], "pyvips.Image"]
 
@@ -47,15 +46,14 @@ class Job:
     #: Pixels, of each frame of the result.
     width: int
     height: int
+    #: The type of the result.
+    mimetype: str
+    #: Bytes that a worker may use for it.
+    memory: int
     filter: str = DEFAULT_FILTER
     first_frame: bool = False
     preprocess: Change | None = None
     postprocess: Change | None = None
-
-    @property
-    def mimetype(self) -> str:
-        """The type of the result."""
-        return thumbnail_type(self.header.mimetype)
 
     @property
     def frames(self) -> int:
@@ -139,6 +137,13 @@ def vips_may_work() -> bool:
 
 def choose(job: Job) -> Engine:
     """Chooses who does a job."""
+    from . import worker
+
+    return worker if worker.wanted(job) else choose_here(job)
+
+
+def choose_here(job: Job) -> Engine:
+    """Chooses who does a job in this process."""
     from . import pillow
 
     if job.header.mimetype in _PILLOW_TYPES or (job.header.mimetype == "image/png" and job.frames > 1):

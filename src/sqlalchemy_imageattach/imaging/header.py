@@ -19,9 +19,12 @@ from dataclasses import dataclass
 from ..exc import InvalidImageError
 from .policy import ImageInfo
 
-__all__ = ("Header", "budget", "damaged", "truncated", "unpack")
+__all__ = ("HELD_BYTES", "Header", "budget", "damaged", "truncated", "unpack")
 
 unpack = struct.unpack_from
+
+#: The bytes that may be held for each pixel of the limit.
+HELD_BYTES = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,9 @@ class Header:
     frames: int = 1
     #: As EXIF counts, 1 to 8; from 5 on width and height change places.
     orientation: int = 1
-    #: How many times a decoder goes over all pixels of one frame while holding them all: the scans of a progressive JPEG.
-    passes: int = 1
+    #: How many pixels each pixel counts for against the limit: above 1 where a decoder holds the whole picture, at so many times
+    #: :data:`HELD_BYTES`, instead of going through it row by row.
+    weight: float = 1.0
 
     @property
     def info(self) -> ImageInfo:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 from collections.abc import Iterator
 
 from ..exc import MissingDependencyError
-from .header import Header, budget, damaged, truncated, unpack
+from . import av1
+from .header import HELD_BYTES, Header, budget, damaged, truncated, unpack
 
 __all__ = ("read_avif", "read_heic", "sniff")
 
@@ -19,6 +21,10 @@ _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "image/avif"),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "image/heic"),
 }
+
+
+# Bytes that the decoders hold for each pixel.
+_HELD = {"image/avif": 9, "image/heic": 7}
 
 
 def sniff(data: memoryview) -> str | None:
@@ -85,7 +91,7 @@ def _read(data: memoryview, mimetype: str) -> Header:
     meta = top[b"meta"][0] + 4, top[b"meta"][1]
     item = _primary_item(data, meta)
     width = height = 0
-    orientation = 1
+    orientation, held = 1, _HELD[mimetype]
     for kind, start in _properties(data, meta, item):
         if kind == b"ispe":
             width, height = unpack(">II", data, start + 4)
@@ -98,8 +104,23 @@ def _read(data: memoryview, mimetype: str) -> Header:
             orientation = _turned(orientation, data[start] & 3)
         elif kind == b"imir":
             orientation = _mirrored(orientation, data[start] & 1)
-    frames = _frames(data, *top[b"moov"]) if b"moov" in top and mimetype == "image/avif" else 1
-    return Header(mimetype, width, height, frames, orientation)
+    frames = 1
+    if mimetype == "image/avif":
+        _check_frame_sizes(data, _item_extents(data, meta), width, height)
+        if b"moov" in top:
+            table = _child(data, top[b"moov"], b"trak", b"mdia", b"minf", b"stbl")
+            frames = max(1, unpack(">I", data, _child(data, table, b"stsz")[0] + 8)[0])
+            _check_frame_sizes(data, _samples(data, *table), width, height)
+    return Header(mimetype, width, height, frames, orientation, weight=_HELD[mimetype] / HELD_BYTES)
+
+
+def _check_frame_sizes(data: memoryview, samples: Iterator[tuple[int, int]], width: int, height: int) -> None:
+    """Refuses an AVIF whose bitstreams are larger than it says: they would be decoded before anybody notices."""
+    for start, end in samples:
+        for frame_width, frame_height in av1.frame_sizes(data[start:end]):
+            # Frames are padded to whole blocks, and tiles of a grid may overlap its edge.
+            if frame_width * frame_height > 2 * (width + 64) * (height + 64):
+                raise damaged(f"it says {width}x{height} pixels, and has a bitstream of {frame_width}x{frame_height}")
 
 
 def _primary_item(data: memoryview, meta: tuple[int, int]) -> int:
@@ -150,8 +171,68 @@ def _mirrored(orientation: int, axis: int) -> int:
     return _MIRROR[orientation] if axis else _turned(_MIRROR[orientation], 2)
 
 
-def _frames(data: memoryview, start: int, end: int) -> int:
-    """Counts the samples of the first track, which are the frames of an animation."""
-    table, _ = _child(data, (start, end), b"trak", b"mdia", b"minf", b"stbl", b"stsz")
-    (count,) = unpack(">I", data, table + 8)
-    return max(1, int(count))
+def _item_extents(data: memoryview, meta: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yields where in the file the bitstreams of the items are: ISO/IEC 14496-12, 8.11.3."""
+    coded = set(_coded_items(data, meta))
+    start, end = _child(data, meta, b"iloc")
+    version = data[start]
+    sizes, more_sizes = data[start + 4], data[start + 5]
+    offset_size, length_size, base_size = sizes >> 4, sizes & 15, more_sizes >> 4
+    index_size = more_sizes & 15 if version else 0
+    id_size = 4 if version == 2 else 2
+    at = start + 6
+    if not offset_size + length_size:
+        raise damaged("the table of its items has no offsets")
+
+    def number(size: int) -> int:
+        nonlocal at
+        at += size
+        if at > end:
+            raise truncated("the table of its items ends too soon")
+        return int.from_bytes(data[at - size : at])
+
+    for _ in range(number(id_size)):
+        item = number(id_size)
+        method = number(2) & 15 if version else 0
+        number(2)
+        base = number(base_size)
+        for _ in range(number(2)):
+            number(index_size)
+            offset, length = base + number(offset_size), number(length_size)
+            if item in coded and method == 0:
+                if offset + length > len(data):
+                    raise truncated(f"it declares pixels up to byte {offset + length}, and has {len(data)}")
+                yield offset, offset + (length or len(data))
+
+
+def _coded_items(data: memoryview, meta: tuple[int, int]) -> Iterator[int]:
+    start, end = _child(data, meta, b"iinf")
+    for kind, entry, _ in _boxes(data, start + (6 if data[start] == 0 else 8), end):
+        if kind == b"infe" and data[entry] >= 2:
+            item, name = unpack(">H2x4s" if data[entry] == 2 else ">I2x4s", data, entry + 4)
+            if name == b"av01":
+                yield item
+
+
+def _samples(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yields where in the file the samples of a track are, which are the frames of an animation: ISO/IEC 14496-12, 8.7."""
+    boxes = {kind: at + 4 for kind, at, _ in _boxes(data, start, end)}
+    if not {b"stsz", b"stsc"} <= boxes.keys() or not {b"stco", b"co64"} & boxes.keys():
+        raise damaged("its track does not tell where its frames are")
+    same_size, count = unpack(">II", data, boxes[b"stsz"])
+    chunks_at, code = (boxes[b"stco"], "I") if b"stco" in boxes else (boxes[b"co64"], "Q")
+    (chunk_count,), (run_count,) = unpack(">I", data, chunks_at), unpack(">I", data, boxes[b"stsc"])
+    if max(count, chunk_count, run_count) > len(budget(data, 64)):
+        raise damaged(f"its track has {count} frames in {chunk_count} chunks, and {len(data)} bytes")
+    sizes = itertools.repeat(same_size, count) if same_size else iter(unpack(f">{count}I", data, boxes[b"stsz"] + 8))
+    chunks = unpack(f">{chunk_count}{code}", data, chunks_at + 4)
+    runs = [unpack(">III", data, boxes[b"stsc"] + 4 + 12 * index) for index in range(run_count)]
+    per_chunk = 0
+    for number, at in enumerate(chunks, 1):
+        if runs and runs[0][0] == number:
+            per_chunk = runs.pop(0)[1]
+        for size in itertools.islice(sizes, per_chunk):
+            if at + size > len(data):
+                raise truncated(f"it declares a frame up to byte {at + size}, and has {len(data)}")
+            yield at, at + size
+            at += size

@@ -30,6 +30,7 @@ from PIL import (
 )
 
 from ..exc import InvalidImageError, MissingDependencyError
+from . import pdf
 from .engine import Change, Job, disagreeing, is_srgb, undecodable, vips_may_work
 from .filters import DEFAULT_FILTER
 from .source import ViewReader
@@ -94,6 +95,8 @@ def _opened(job: Job) -> Image.Image:
     file = io.BufferedReader(ViewReader(job.data))
     expected = job.header.width, job.header.height
     image: Image.Image
+    if job.header.mimetype == "application/pdf":
+        return pdf.render(job.data, job.width, job.height)
     if job.header.mimetype == "image/heic":
         try:
             from pillow_heif import HeifImageFile

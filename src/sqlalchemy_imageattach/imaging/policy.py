@@ -7,9 +7,10 @@ than a few seconds and a few hundred megabytes:
 ``max_bytes``, 256 MiB
     Scanned TIFF files of 100 MB are real.  Bytes are the cheapest of the four: files are read from disk, not held in memory.
 ``max_pixels``, 100 million
-    Cameras of telephones make 50 million.  A hundred million pixels need 300 to 400 MB where a format cannot be decoded row by row.
-``max_frame_pixels``, 400 million
-    Frames x width x height: an animation costs time by this product, about a second for each 200 million.
+    Telephones make pictures of 50 million.  Most formats are decoded row by row; those that are not need up to 9 bytes for each pixel,
+    and count more by a weight: 28 million pixels of an AVIF are as many as 100 million of a JPEG.  That keeps memory below 300 MB.
+``max_frame_pixels``, 200 million
+    Frames x width x height: an animation costs time by this product, about a second for each 100 million.
 ``max_target_pixels``, 50 million
     The size that is asked for.  A picture 10 pixels wide and 2 million high is small, but not at a width of 150: that takes 30 million rows.
 
@@ -84,7 +85,7 @@ class ImagePolicy:
 
     max_bytes: int = 256 * 1024 * 1024
     max_pixels: int = 100_000_000
-    max_frame_pixels: int = 400_000_000
+    max_frame_pixels: int = 200_000_000
     max_target_pixels: int = 50_000_000
     types: frozenset[str] | None = None
     min_side: int | None = None
@@ -147,10 +148,11 @@ class ImagePolicy:
         if self.types is not None and mimetype not in self.types:
             raise InvalidImageError(f"expected one of {sorted(self.types)!r}, got {mimetype}", reason="type_not_allowed")
 
-    def check(self, info: ImageInfo) -> None:
+    def check(self, info: ImageInfo, weight: float = 1.0) -> None:
         """Checks an image by its header.
 
         :param info: what its header tells
+        :param weight: how many pixels each pixel counts for against ``max_pixels``
         :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it exceeds a limit, or is not as wished
 
         >>> ImagePolicy().check(ImageInfo(4032, 3024, "image/jpeg"))
@@ -158,9 +160,11 @@ class ImagePolicy:
         self.check_type(info.mimetype)
         size = f"{info.width}x{info.height} pixels"
         pixels = info.width * info.height
-        if pixels > self.max_pixels:
+        if pixels * weight > self.max_pixels:
             raise InvalidImageError(
-                f"expected at most {self.max_pixels} pixels, got {size}; send a smaller image, or raise max_pixels", reason="too_many_pixels"
+                f"expected at most {int(self.max_pixels / weight)} pixels in such an {info.mimetype}, got {size}; "
+                "send a smaller image, or raise max_pixels",
+                reason="too_many_pixels",
             )
         if pixels * info.frames > self.max_frame_pixels:
             raise InvalidImageError(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
-from .header import Header, budget, damaged, truncated, unpack
+from .header import HELD_BYTES, Header, budget, damaged, truncated, unpack
 from .tiff import read_orientation
 
 __all__ = ("jpeg_segments", "png_chunks", "read_bmp", "read_gif", "read_jpeg", "read_png", "read_webp", "riff_chunks")
+
+# Five bytes a pixel: the decoded picture, and another form of it.
+_WHOLE_CANVAS = 5 / HELD_BYTES
 
 # Markers without a length: TEM, the restart markers and SOI.
 _BARE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -54,7 +57,7 @@ def jpeg_segments(data: memoryview) -> list[tuple[int, int, int]]:
 
 def read_jpeg(data: memoryview) -> Header:
     width = height = 0
-    orientation = passes = 1
+    orientation, weight = 1, 1.0
     frame = None
     segments = jpeg_segments(data)
     for marker, start, end in segments:
@@ -65,23 +68,35 @@ def read_jpeg(data: memoryview) -> Header:
                 raise damaged("the JPEG has two frame headers")
             frame = marker
             height, width = unpack(">HH", data, payload + 1)
+            weight = _jpeg_weight(data[payload + 5 : end]) if frame in _PROGRESSIVE else 1.0
         elif marker == _APP1 and data[payload : payload + 6] == b"Exif\0\0":
             orientation = read_orientation(data[payload + 6 : end])
     if frame is None:
         raise damaged("the JPEG has no frame header")
     scans = segments[-1][1]
     if frame in _PROGRESSIVE:
-        passes = sum(1 for _ in _START_OF_SCAN.finditer(data, scans))
+        # Each scan goes over all coefficients again; twenty take as long as decoding does.
+        weight = max(weight, sum(1 for _ in _START_OF_SCAN.finditer(data, scans)) / 20)
     # Cameras append previews and videos after the end marker, so it need not be last; but mostly it is.
     if data[-2:] != b"\xff\xd9" and not _END_OF_IMAGE.search(data, scans):
         raise truncated("the JPEG has no end marker")
-    return Header("image/jpeg", width, height, orientation=orientation, passes=passes)
+    return Header("image/jpeg", width, height, orientation=orientation, weight=weight)
 
 
 def _jpeg_payload(data: memoryview, start: int) -> int:
     while data[start + 1] == 0xFF:
         start += 1
     return start + 4
+
+
+def _jpeg_weight(components: memoryview) -> float:
+    """Weighs a progressive JPEG, whose coefficients, of two bytes each, are all held; components are sampled at different rates."""
+    count = components[0]
+    samplings = [components[2 + 3 * index] for index in range(count)]
+    areas = [(sampling >> 4) * (sampling & 15) for sampling in samplings]
+    if not areas or 0 in areas:
+        raise damaged("the JPEG has a component without samples")
+    return max(1.0, 2 * sum(areas) / max(areas) / HELD_BYTES)
 
 
 def png_chunks(data: memoryview) -> list[tuple[bytes, int, int]]:
@@ -105,11 +120,14 @@ def png_chunks(data: memoryview) -> list[tuple[bytes, int, int]]:
     raise damaged("the PNG has too many chunks")
 
 
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+
+
 def read_png(data: memoryview) -> Header:
     chunks = png_chunks(data)
     if chunks[0][0] != b"IHDR" or chunks[0][2] != 33:
         raise damaged("the PNG does not begin with an IHDR chunk of 13 bytes")
-    width, height, interlaced = unpack(">II4xB", data, 16)
+    width, height, depth, color, interlaced = unpack(">IIBBxxB", data, 16)
     names = [name for name, _, _ in chunks]
     if b"IDAT" not in names:
         raise damaged("the PNG has no IDAT chunk")
@@ -124,7 +142,9 @@ def read_png(data: memoryview) -> Header:
     for name, start, end in chunks:
         if name == b"eXIf":
             orientation = read_orientation(data[start + 8 : end - 4])
-    return Header("image/png", width, height, frames, orientation, passes=7 if interlaced else 1)
+    # The rows of an interlaced picture are complete only at its end.
+    held = _PNG_CHANNELS.get(color, 4) * (2 if depth == 16 else 1) + 1 if interlaced or frames > 1 else 0
+    return Header("image/png", width, height, frames, orientation, max(1.0, held / HELD_BYTES))
 
 
 def read_gif(data: memoryview) -> Header:
@@ -141,7 +161,7 @@ def read_gif(data: memoryview) -> Header:
         if kind == 0x3B:
             if frames == 0:
                 raise damaged("the GIF has no picture")
-            return Header("image/gif", width, height, frames)
+            return Header("image/gif", width, height, frames, weight=_WHOLE_CANVAS)
         if kind == 0x2C:
             frames += 1
             left, top, frame_width, frame_height, flags = unpack("<HHHHB", data, at + 1)
@@ -244,4 +264,4 @@ def read_bmp(data: memoryview) -> Header:
         size = (width * bits + 31) // 32 * 4 * height
     if offset + size > len(data):
         raise truncated(f"the BMP needs {offset + size} bytes, and has {len(data)}")
-    return Header("image/bmp", width, height)
+    return Header("image/bmp", width, height, weight=_WHOLE_CANVAS)

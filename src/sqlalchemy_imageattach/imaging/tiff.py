@@ -13,10 +13,13 @@ from .header import Header, damaged, truncated, unpack
 
 __all__ = ("read", "read_orientation")
 
-_WIDTH, _HEIGHT, _STRIP_OFFSETS, _ORIENTATION, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS = 256, 257, 273, 274, 279, 324, 325
+_WIDTH, _HEIGHT, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS = 256, 257, 273, 274, 277, 279, 324, 325
 
 # Sizes and struct codes of the integer types: BYTE, SHORT, LONG, IFD, LONG8, IFD8.
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+
+# CMYK, and alpha; measuring instruments make more, which is no picture.
+_MAX_SAMPLES = 8
 
 # Even a picture 100,000 pixels high has fewer rows.
 _MAX_STRIPS = 200_000
@@ -89,6 +92,8 @@ def read(data: memoryview) -> Header:
         if tag not in fields or fields[tag].count != 1:
             raise damaged("the TIFF does not tell its size")
         sizes += fields[tag].values()
+    if _SAMPLES in fields and fields[_SAMPLES].count == 1 and fields[_SAMPLES].values()[0] > _MAX_SAMPLES:
+        raise damaged(f"the TIFF has {fields[_SAMPLES].values()[0]} samples for each pixel, more than {_MAX_SAMPLES}")
     for offsets, counts in ((_STRIP_OFFSETS, _STRIP_COUNTS), (_TILE_OFFSETS, _TILE_COUNTS)):
         if offsets in fields:
             if counts in fields:

@@ -1,0 +1,315 @@
+"""Decoding in a process of its own, so that a decoder that crashes, hangs or swells costs an error and not the server.
+
+SVG, PDF and HEIC are always decoded there: the first two are programs, of which no header tells what they cost, and the decoders of
+the third are large.  :func:`isolate` sends everything there.  A worker takes one job after another; each has limits on memory (``RLIMIT_DATA``,
+by the policy's ``max_pixels``), on processor time (``RLIMIT_CPU``), and on time.  What must always be true:
+
+- Nothing that comes out of a worker is executed: the answer is JSON, the image a file that this process made, and passed the descriptor of.
+- A worker that failed in any way but with a clean answer is killed and not used again.
+- Callbacks are called in the process that gave them, with an image that a worker decoded.
+- Workers belong to the process that started them: a forked child forgets them, and starts its own.  They end with it, at the latest
+  when their socket closes.
+
+Where descriptors cannot be passed between processes (Windows), everything is decoded in the process itself.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import pickle
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import IO, Any
+
+from ..exc import ImageAttachError, InvalidImageError, MissingDependencyError
+from .engine import Job, choose_here
+from .header import Header, damaged
+from .source import opened
+
+__all__ = ("AVAILABLE", "isolate", "pdf_size", "resize", "wanted")
+
+AVAILABLE = hasattr(socket, "send_fds")
+
+_ALWAYS = frozenset({"application/pdf", "image/heic", "image/svg+xml"})
+
+# A worker that hangs without using the processor is waited for this many times longer.
+_PATIENCE = 4
+
+# What has leaked in a decoder goes with its process.
+_JOBS_OF_A_WORKER = 500
+
+# To import the package on a loaded machine takes a while.
+_START_SECONDS = 60
+_READY = b"!"
+
+_LENGTH = struct.Struct("<I")
+_MEGABYTE = 1024 * 1024
+
+_everything = False
+_seconds = 4
+
+
+def isolate(enabled: bool = True, *, seconds: int = 4) -> None:
+    """Decides whether all images are decoded in processes of their own; without it, only SVG, PDF and HEIC are.
+
+    It is a setting of the process, to be made when an application starts.  A thumbnail takes a few milliseconds longer.
+
+    :param enabled: whether all are
+    :param seconds: how long decoding one image may take, in seconds of processor time; holds for SVG, PDF and HEIC in any case
+    :raises RuntimeError: if this platform cannot pass files between processes
+    :raises ValueError: if ``seconds`` is below 1
+
+    >>> isolate()
+    >>> isolate(False)
+    """
+    global _everything, _seconds
+    if seconds < 1:
+        raise ValueError(f"seconds must be at least 1, not {seconds!r}")
+    if enabled and not AVAILABLE:
+        raise RuntimeError("images cannot be decoded in another process on this platform, as it cannot pass open files to it")
+    _everything, _seconds = enabled, seconds
+
+
+def wanted(job: Job) -> bool:
+    """Tells whether a job is to be done in a worker."""
+    return AVAILABLE and (_everything or job.header.mimetype in _ALWAYS)
+
+
+def resize(job: Job) -> tuple[IO[bytes], int, int]:
+    if job.preprocess is None and job.postprocess is None:
+        return _resized(job)
+    # Decoded there, as an image that is harmless, and handed to the callbacks here.
+    mimetype = job.mimetype if job.frames > 1 else "image/png"
+    width, height = job.width, job.height
+    if job.preprocess is not None:
+        width, height = job.header.info.width, job.header.info.height
+    file, width, height = _resized(dataclasses.replace(job, width=width, height=height, mimetype=mimetype, preprocess=None, postprocess=None))
+    with opened(file) as data:
+        harmless = dataclasses.replace(job, data=data, header=Header(mimetype, width, height, job.frames))
+        return choose_here(harmless).resize(harmless)
+
+
+def _resized(job: Job) -> tuple[IO[bytes], int, int]:
+    with contextlib.ExitStack() as stack:
+        result = stack.enter_context(tempfile.TemporaryFile())
+        answer = _run("resize", job, result)
+        result.seek(0)
+        stack.pop_all()
+    return result, int(answer["width"]), int(answer["height"])
+
+
+def pdf_size(data: memoryview) -> tuple[float, float]:
+    """Tells the size of the first page of a PDF, in points."""
+    job = Job(data, Header("application/pdf", 1, 1), 1, 1, "image/png", memory=256 * _MEGABYTE)
+    with tempfile.TemporaryFile() as result:
+        answer = _run("pdf_size", job, result)
+    return float(answer["width"]), float(answer["height"])
+
+
+# The process that asks
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self.socket, theirs = socket.socketpair()
+        with theirs:
+            environment = dict(os.environ, VIPS_CONCURRENCY="1", MALLOC_ARENA_MAX="2", PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"],
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        self.jobs = 0
+        self.socket.settimeout(_START_SECONDS)
+        try:
+            started = self.socket.recv(1) == _READY
+        except TimeoutError:
+            started = False
+        if not started:
+            status = self.stop()
+            raise ImageAttachError(
+                f"expected {sys.executable!r} to be a Python that can import {__name__}, got the status {status}; "
+                "images are decoded in a process that is started by it"
+            )
+
+    def ask(self, request: dict[str, Any], source: IO[bytes], result: IO[bytes], seconds: float) -> dict[str, Any]:
+        self.jobs += 1
+        payload = pickle.dumps(request)
+        self.socket.settimeout(seconds)
+        socket.send_fds(self.socket, [_LENGTH.pack(len(payload))], [source.fileno(), result.fileno()])
+        self.socket.sendall(payload)
+        answer = json.loads(_receive(self.socket, *_LENGTH.unpack(_receive(self.socket, _LENGTH.size))))
+        if not isinstance(answer, dict):
+            raise ValueError("the answer of a worker is not an object")
+        return answer
+
+    def stop(self) -> int:
+        self.socket.close()
+        self.process.kill()
+        return self.process.wait()
+
+
+class _Pool:
+    """The workers of this process."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Worker] = []
+        self._lock = threading.Lock()
+        self.places = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
+
+    def take(self) -> _Worker:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return _Worker()
+
+    def give_back(self, worker: _Worker) -> None:
+        if worker.jobs >= _JOBS_OF_A_WORKER:
+            worker.stop()
+            return
+        with self._lock:
+            self._idle.append(worker)
+
+    def stop(self) -> None:
+        while self._idle:
+            self._idle.pop().stop()
+
+    def forget(self) -> None:
+        """Drops what belongs to the parent of a forked child, without touching the processes."""
+        for worker in self._idle:
+            worker.socket.close()
+            # They are not children of this process, which cannot wait for them.
+            worker.process.returncode = 0
+
+
+_pool = _Pool()
+
+
+def _after_fork() -> None:
+    global _pool
+    _pool.forget()
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(lambda: _pool.stop())
+
+
+def _run(task: str, job: Job, result: IO[bytes]) -> dict[str, Any]:
+    """Has a worker do a task, ``"resize"`` or ``"pdf_size"``.
+
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the worker says so, crashes, or reaches a limit
+    """
+    pool, seconds = _pool, _seconds
+    request = {
+        "task": task,
+        "seconds": seconds,
+        **{field.name: getattr(job, field.name) for field in dataclasses.fields(job) if field.name not in ("data", "preprocess", "postprocess")},
+    }
+    with pool.places, tempfile.TemporaryFile() as source:
+        source.write(job.data)
+        source.flush()
+        worker = pool.take()
+        try:
+            answer = worker.ask(request, source, result, seconds * _PATIENCE)
+        except (OSError, EOFError, ValueError) as error:
+            raise _failed(job.header, worker.stop(), error, seconds) from None
+        except BaseException:
+            worker.stop()
+            raise
+        pool.give_back(worker)
+    if "invalid" in answer:
+        raise InvalidImageError(str(answer["invalid"]), reason=str(answer["reason"]))
+    if "missing" in answer:
+        raise MissingDependencyError(str(answer["missing"]))
+    if "failed" in answer:
+        raise OSError(answer.get("errno"), str(answer["failed"]))
+    return answer
+
+
+def _failed(header: Header, status: int, error: Exception, seconds: int) -> InvalidImageError:
+    if status == -signal.SIGXCPU or isinstance(error, TimeoutError):
+        return damaged(f"to decode the {header.mimetype} takes more than {seconds} seconds; simplify it")
+    return damaged(f"the decoder gave up on the {header.mimetype}, or needed too much memory; simplify it")
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    parts = io.BytesIO()
+    while parts.tell() < size:
+        part = connection.recv(min(size - parts.tell(), _MEGABYTE))
+        if not part:
+            raise EOFError
+        parts.write(part)
+    return parts.getvalue()
+
+
+# The worker
+
+
+def serve(descriptor: int) -> None:
+    """Does jobs until the process that started this one closes its end."""
+    with socket.socket(fileno=descriptor) as connection, contextlib.suppress(EOFError):
+        connection.sendall(_READY)
+        # What decoders print is up to whoever made the image.
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        while True:
+            length, descriptors, _, _ = socket.recv_fds(connection, _LENGTH.size, 2)
+            if len(length) < _LENGTH.size:
+                return
+            request = pickle.loads(_receive(connection, *_LENGTH.unpack(length)))
+            with open(descriptors[0], "rb") as source, open(descriptors[1], "wb") as result:
+                answer = json.dumps(_answered(request, source, result)).encode()
+            connection.sendall(_LENGTH.pack(len(answer)) + answer)
+
+
+def _answered(request: dict[str, Any], source: IO[bytes], result: IO[bytes]) -> dict[str, Any]:
+    task, seconds = request.pop("task"), request.pop("seconds")
+    try:
+        with opened(source) as data:
+            job = Job(data=data, **request)
+            _limit(job.memory, seconds)
+            if task == "pdf_size":
+                from . import pdf
+
+                width, height = pdf.size(data)
+                return {"width": width, "height": height}
+            file, width, height = choose_here(job).resize(job)
+            with file:
+                shutil.copyfileobj(file, result)
+            return {"width": width, "height": height}
+    except InvalidImageError as error:
+        return {"invalid": str(error), "reason": error.reason}
+    except MissingDependencyError as error:
+        return {"missing": str(error)}
+    except MemoryError:
+        return {"invalid": str(damaged("to decode it takes too much memory")), "reason": "damaged"}
+    except OSError as error:
+        return {"failed": str(error), "errno": error.errno}
+
+
+def _limit(memory: int, seconds: int) -> None:
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    for kind, limit in (
+        (resource.RLIMIT_DATA, memory),
+        (resource.RLIMIT_CPU, round(used.ru_utime + used.ru_stime) + seconds),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, most = resource.getrlimit(kind)
+        resource.setrlimit(kind, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
