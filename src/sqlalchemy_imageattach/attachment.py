@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapper, Session, object_session
 
 from .context import LocalProxyStore
 from .exc import ContextError, InvalidImageError
-from .store import Store
+from .store import FileKey, Store
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -36,7 +36,7 @@ __all__ = (
     "attachment_of",
     "find_store",
     "remember_store",
-    "remember_store_of_row",
+    "remember_store_of_file",
 )
 
 #: Under which name an image has its attachment.
@@ -249,14 +249,15 @@ def remember_store(image: Any, store: Store) -> None:
         image.__dict__[ATTRIBUTE] = Attachment(store, None)
 
 
-def remember_store_of_row(session: Session, identity_key: Any, store: Store) -> None:
-    """Remember which store a row's file was put into by a session, for when the session loads the row again.
+def remember_store_of_file(session: Session, key: FileKey, store: Store) -> None:
+    """Remember which store a session put a file into, for when it loads the row again.
 
     :param session: the session
-    :param identity_key: the row's key, as :meth:`~sqlalchemy.orm.Mapper.identity_key_from_instance` makes it
+    :param key: the file's name
     :param store: the store
     """
-    session.info.setdefault(_STORES_KEY, {})[identity_key] = store
+    if session.info.get(INFO_KEY) is not store:
+        session.info.setdefault(_STORES_KEY, {})[key] = store
 
 
 def _known_store(image: Any) -> Store | None:
@@ -264,8 +265,8 @@ def _known_store(image: Any) -> Store | None:
     if attachment is not None:
         return attachment.store
     session = None if image is None else object_session(image)
-    store: Store | None = None if session is None else session.info.get(_STORES_KEY, {}).get(inspect(image).key)
-    return store
+    stores: dict[FileKey, Store] = {} if session is None else session.info.get(_STORES_KEY, {})
+    return stores.get(FileKey.of(image)) if stores else None
 
 
 def _default_store(image: Any, owner: Any, mapper: Mapper[Any] | None) -> Store | None:

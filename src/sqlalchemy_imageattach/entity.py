@@ -26,7 +26,9 @@ The file is put into the store while the session flushes, and a file without a r
 from __future__ import annotations
 
 import datetime
+import sys
 import uuid
+import weakref
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from markupsafe import Markup
@@ -95,6 +97,9 @@ def image_attachment(
     return declared
 
 
+_identity_attributes: weakref.WeakKeyDictionary[type[Any], tuple[str, ...]] = weakref.WeakKeyDictionary()
+
+
 class _ObjectType:
     """``Image.object_type``: of the class and of its instances, and overridden by a plain attribute."""
 
@@ -105,7 +110,7 @@ class _ObjectType:
             if table is None:
                 raise NotImplementedError(f"expected {cls.__name__} to have a table, or an object_type of its own")
             name = table.name
-        return str(name).replace("_", "-")
+        return sys.intern(str(name).replace("_", "-"))
 
 
 class Image:
@@ -169,9 +174,12 @@ class Image:
 
         :returns: attribute names
         """
-        mapper: Mapper[Any] = inspect(cls)
-        names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-        return [name for name in names if name not in ("width", "height")]
+        names = _identity_attributes.get(cls)
+        if names is None:
+            mapper: Mapper[Any] = inspect(cls)
+            keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+            names = _identity_attributes[cls] = tuple(key for key in keys if key not in ("width", "height"))
+        return list(names)
 
     @property
     def identity_map(self) -> dict[str, Any]:

@@ -29,14 +29,14 @@ import string
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Mapper, Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, UOWTransaction
 from sqlalchemy.orm.attributes import set_committed_value
 
-from .attachment import Attachment, attachment_of, find_store, remember_store_of_row
+from .attachment import Attachment, attachment_of, find_store, remember_store_of_file
 from .concurrency import call_all
 from .connections import Joined, is_in_doubt, watch
 from .context import current_store
@@ -68,6 +68,10 @@ class Ledger:
         self._current_files: dict[Mapper[Any], dict[tuple[Any, ...], CurrentFile]] = {}
         #: The files of those rows, by identity key.
         self._doomed: dict[Any, FileKey] = {}
+        #: Whose row a new image takes over in the running flush, by the state of the new one.
+        self._replaced: dict[InstanceState[Any], InstanceState[Any]] = {}
+        #: Whether the running flush deletes anything, as far as that was asked yet.
+        self._flush_deletes: bool | None = None
 
     def put(
         self,
@@ -103,33 +107,60 @@ class Ledger:
         """
         self._frame(session, connection).notes.append(Delete(store, key))
 
-    def doom(self, connection: Connection, image: Any) -> None:
+    def doom(self, connection: Connection, state: InstanceState[Any]) -> None:
         """Find out which file goes with a row that the running flush is about to delete or replace, and lock the row.
 
         :param connection: the connection of the flush
-        :param image: the image
+        :param state: the state of the image
         """
-        state = inspect(image)
         mapper = state.mapper.base_mapper
         if mapper not in self._current_files:
-            flush_context = state.session.info[_FLUSH_KEY]()
-            self._current_files[mapper] = lock_deleted(connection, state.mapper, flush_context)
+            self._current_files[mapper] = lock_deleted(connection, state.mapper, _flush_context(state.session))
+        assert state.key is not None
         current = self._current_files[mapper].get(state.key[1])
         if current is not None:
-            key = _committed_key(image)
+            key = _committed_key(state.obj())
             self._doomed[state.key] = key._replace(mimetype=current.mimetype, revision=current.revision)
 
-    def delete_doomed(self, connection: Connection, image: Any) -> None:
+    def delete_doomed(self, connection: Connection, state: InstanceState[Any]) -> None:
         """Note the file of a row that was deleted or replaced; there is none if the row was gone already.
 
         :param connection: the connection of the flush
-        :param image: the image
+        :param state: the state of the image
         :raises ContextError: when nobody knows which store its file is in
         """
-        state = inspect(image)
         key = self._doomed.pop(state.key, None)
         if key is not None:
-            self.delete(state.session, connection, find_store(current_store, image, prefer_known=True), key)
+            assert state.session is not None
+            store = find_store(current_store, state.obj(), prefer_known=True)
+            self.delete(state.session, connection, store, key)
+
+    def doom_replaced(self, connection: Connection, state: InstanceState[Any]) -> None:
+        """The same for the row that a new object takes over, if that is what happens.
+
+        :param connection: the connection of the flush
+        :param state: the state of the new image
+        """
+        assert state.session is not None
+        if self._flush_deletes is None:
+            self._flush_deletes = any(is_deleted for is_deleted, _ in _flush_context(state.session).states.values())
+        if not self._flush_deletes:
+            return
+        replaced = state.session.identity_map.get(state.mapper.identity_key_from_instance(state.obj()))
+        if replaced is not None:
+            self._replaced[state] = inspect(replaced)
+            self.doom(connection, inspect(replaced))
+
+    def delete_replaced(self, connection: Connection, state: InstanceState[Any]) -> None:
+        """Note the file of the row that a new object took over, if that is what happened.
+
+        :param connection: the connection of the flush
+        :param state: the state of the new image
+        :raises ContextError: when nobody knows which store its file is in
+        """
+        replaced = self._replaced.pop(state, None)
+        if replaced is not None:
+            self.delete_doomed(connection, replaced)
 
     def carry_out(self) -> None:
         """Put what the flush noted, side by side.
@@ -203,6 +234,8 @@ class Ledger:
     def _forget_flush(self) -> None:
         self._current_files.clear()
         self._doomed.clear()
+        self._replaced.clear()
+        self._flush_deletes = None
 
     def _find(self, transaction: SessionTransaction) -> _Frame | None:
         for frame in reversed(self._frames):
@@ -247,7 +280,7 @@ def listen_to_images(image_class: type[Any]) -> None:
         ("after_update", _after_insert_or_update),
         ("after_delete", _after_delete),
     ):
-        event.listen(image_class, name, listener, propagate=True)
+        event.listen(image_class, name, listener, propagate=True, raw=True)
 
 
 class _Frame:
@@ -265,6 +298,13 @@ class _Frame:
 def _find_ledger(session: Session) -> Ledger | None:
     ledger: Ledger | None = session.info.get(_INFO_KEY)
     return ledger
+
+
+def _flush_context(session: Session | None) -> UOWTransaction:
+    assert session is not None
+    flush_context: UOWTransaction | None = session.info[_FLUSH_KEY]()
+    assert flush_context is not None
+    return flush_context
 
 
 def _innermost(session: Session) -> SessionTransaction | None:
@@ -308,7 +348,8 @@ def _after_transaction_end(session: Session, transaction: SessionTransaction) ->
         ledger.end(session, transaction)
 
 
-def _before_insert(mapper: Mapper[Any], connection: Connection, image: Any) -> None:
+def _before_insert(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+    image: Any = state.obj()
     attachment = attachment_of(image)
     if attachment is None or not attachment.is_pending:
         raise TypeError(
@@ -318,38 +359,37 @@ def _before_insert(mapper: Mapper[Any], connection: Connection, image: Any) -> N
     if attachment.has_been_put and image.revision is not None:
         # The file of that name may be about to be deleted still, for the transaction that was rolled back.
         image.revision = new_revision()
-    replaced = _replaced_by(image)
-    if replaced is not None:
-        _before_delete(mapper, connection, replaced)
+    assert state.session is not None
+    ledger_of(state.session).doom_replaced(connection, state)
 
 
-def _before_delete(mapper: Mapper[Any], connection: Connection, image: Any) -> None:
-    ledger_of(inspect(image).session).doom(connection, image)
+def _before_delete(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+    assert state.session is not None
+    ledger_of(state.session).doom(connection, state)
 
 
-def _after_insert_or_update(mapper: Mapper[Any], connection: Connection, image: Any) -> None:
-    state = inspect(image)
+def _after_insert_or_update(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+    session, image = state.session, cast("Any", state.obj())
+    assert session is not None
     if state.key is not None:
-        _after_update(connection, image)
+        _after_update(session, connection, image)
         return
-    replaced = _replaced_by(image)
-    if replaced is not None:
-        _after_delete(mapper, connection, replaced)
+    ledger = ledger_of(session)
+    ledger.delete_replaced(connection, state)
     attachment = attachment_of(image)
     assert attachment is not None
     attachment.has_been_put = True
-    remember_store_of_row(state.session, mapper.identity_key_from_instance(image), attachment.store)
-    ledger_of(state.session).put(
-        state.session, connection, attachment.store, FileKey.of(image), not image.original, attachment.open, attachment
-    )
+    key = FileKey.of(image)
+    remember_store_of_file(session, key, attachment.store)
+    ledger.put(session, connection, attachment.store, key, not image.original, attachment.open, attachment)
 
 
-def _after_update(connection: Connection, image: Any) -> None:
+def _after_update(session: Session, connection: Connection, image: Any) -> None:
     old, new = _committed_key(image), FileKey.of(image)
     if old == new:
         return
     # The row names another file now, for its key has changed: the bytes move along.
-    session, attachment = inspect(image).session, attachment_of(image)
+    attachment = attachment_of(image)
     store = find_store(current_store, image, prefer_known=True)
     ledger = ledger_of(session)
     if attachment is not None and attachment.is_pending:
@@ -359,14 +399,9 @@ def _after_update(connection: Connection, image: Any) -> None:
     ledger.delete(session, connection, store, old)
 
 
-def _after_delete(mapper: Mapper[Any], connection: Connection, image: Any) -> None:
-    ledger_of(inspect(image).session).delete_doomed(connection, image)
-
-
-def _replaced_by(image: Any) -> Any:
-    """The object whose row a new one takes over in the running flush, if that is what happens."""
-    state = inspect(image)
-    return state.session.identity_map.get(state.mapper.identity_key_from_instance(image))
+def _after_delete(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+    assert state.session is not None
+    ledger_of(state.session).delete_doomed(connection, state)
 
 
 def _committed_key(image: Any) -> FileKey:
