@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import io
 import tempfile
-import threading
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import IO, Any, cast
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session, object_session
@@ -23,9 +23,6 @@ from sqlalchemy.orm import Mapper, Session, object_session
 from .context import LocalProxyStore
 from .exc import ContextError, InvalidImageError
 from .store import FileKey, Store
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 __all__ = (
     "ATTRIBUTE",
@@ -55,19 +52,18 @@ class Attachment:
     """The bytes of one image, until they are committed, and its store.
 
     :param store: the store that the bytes are for
-    :param content: the bytes, or a temporary file that is ours alone; nothing where the store has them already
+    :param content: the bytes, or a file of ours that has them; nothing where the store has them already
     """
 
-    __slots__ = ("__weakref__", "_content", "_lock", "before_flush", "has_been_put", "store")
+    __slots__ = ("__weakref__", "_content", "before_flush", "has_been_put", "store")
 
-    def __init__(self, store: Store, content: bytes | IO[bytes] | None) -> None:
+    def __init__(self, store: Store, content: bytes | _TemporaryFile | None) -> None:
         self.store = store
         #: Whether a store has got these bytes before, under the revision that the image has now.
         self.has_been_put = False
         #: What is to be done before the row is inserted.
         self.before_flush: Callable[[Session], None] | None = None
-        self._content: bytes | IO[bytes] | None = content
-        self._lock = threading.Lock()
+        self._content = content
 
     @classmethod
     def of_blob(cls, store: Store, blob: bytes, max_bytes: int) -> Attachment:
@@ -93,30 +89,28 @@ class Attachment:
         :raises TypeError: when the file gives text
         """
         chunk = file.read(min(CHUNK_SIZE, max_bytes + 1))
-        if not isinstance(chunk, (bytes, bytearray, memoryview)):
-            raise TypeError(
-                f"expected a file opened in binary mode, whose read() gives bytes, not {type(chunk).__name__}"
-            )
-        spool = tempfile.SpooledTemporaryFile(max_size=SPOOL_SIZE)  # noqa: SIM115
-        try:
-            size = 0
-            while chunk:
-                size += len(chunk)
-                if size > max_bytes:
-                    raise _too_many_bytes(max_bytes)
-                spool.write(chunk)
-                chunk = file.read(CHUNK_SIZE)
-            if size > SPOOL_SIZE:
-                spool.rollover()
-                spool.flush()
-                return cls(store, cast("IO[bytes]", spool))
-            spool.seek(0)
-            content = spool.read()
-        except BaseException:
-            spool.close()
-            raise
-        spool.close()
-        return cls(store, content)
+        if not isinstance(chunk, (bytes, bytearray, memoryview)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(chunk).__name__
+            raise TypeError(f"expected a file opened in binary mode, whose read() gives bytes, not {kind}")
+        chunks: list[bytes] = []
+        size, spool = 0, None
+        while chunk:
+            size += len(chunk)
+            if size > max_bytes:
+                raise _too_many_bytes(max_bytes)
+            if spool is None and size > SPOOL_SIZE:
+                spool = _TemporaryFile()
+                spool.file.writelines(chunks)
+                chunks.clear()
+            if spool is None:
+                chunks.append(bytes(chunk))
+            else:
+                spool.file.write(chunk)
+            chunk = file.read(CHUNK_SIZE)
+        if spool is None:
+            return cls(store, b"".join(chunks))
+        spool.file.flush()
+        return cls(store, spool)
 
     @property
     def is_pending(self) -> bool:
@@ -131,54 +125,26 @@ class Attachment:
         """
         if self._content is None:
             raise ValueError("the bytes of this image are in its store, and no longer here")
-        if isinstance(self._content, bytes):
-            return io.BytesIO(self._content)
-        return cast("IO[bytes]", io.BufferedReader(_View(self._content, self._lock), CHUNK_SIZE))
+        return io.BytesIO(self._content) if isinstance(self._content, bytes) else self._content.open()
 
     def release(self) -> None:
         """Let the bytes go: the store has them, and the transaction committed."""
-        # A file that somebody is still reading must stay open: it closes itself with its last reference.
         self._content = self.before_flush = None
 
 
-class _View(io.RawIOBase):
-    """A read-only view of a shared file, with its own position."""
+class _TemporaryFile:
+    """A file on disk that is ours alone, gone with the last that holds it, and opened by many."""
 
-    def __init__(self, file: IO[bytes], lock: threading.Lock) -> None:
-        self._file = file
-        self._lock = lock
-        self._position = 0
+    def __init__(self) -> None:
+        # Where a descriptor can be opened anew, the file needs no name, and even a killed process leaves nothing.
+        self.file = tempfile.TemporaryFile() if _DESCRIPTORS.is_dir() else tempfile.NamedTemporaryFile()  # noqa: SIM115
 
-    def readable(self) -> bool:
-        return True
+    def open(self) -> IO[bytes]:
+        path = _DESCRIPTORS / str(self.file.fileno()) if _DESCRIPTORS.is_dir() else Path(self.file.name)
+        return path.open("rb")
 
-    def seekable(self) -> bool:
-        return True
 
-    def fileno(self) -> int:
-        return self._file.fileno()
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        with self._lock:
-            self._file.seek(self._position)
-            data = self._file.read(len(memoryview(buffer)))
-        memoryview(buffer)[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_CUR:
-            offset += self._position
-        elif whence == io.SEEK_END:
-            with self._lock:
-                offset += self._file.seek(0, io.SEEK_END)
-        if offset < 0:
-            raise ValueError(f"expected a position of at least 0, not {offset}")
-        self._position = offset
-        return offset
-
-    def tell(self) -> int:
-        return self._position
+_DESCRIPTORS = Path("/proc/self/fd")
 
 
 def _too_many_bytes(max_bytes: int) -> InvalidImageError:

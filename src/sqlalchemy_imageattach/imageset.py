@@ -557,7 +557,8 @@ def _read(
         attachment = Attachment.of_file(store, content, policy.max_bytes)
     if not is_probed:
         return attachment, None
-    return attachment, probe(attachment.open(), policy)
+    with attachment.open() as file:
+        return attachment, probe(file, policy)
 
 
 def _resize(

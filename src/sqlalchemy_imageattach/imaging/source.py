@@ -1,11 +1,14 @@
 """The bytes of a caller's file as one :class:`memoryview`, without reading them where that can be avoided.
 
-A file on disk is mapped, so that a hundred megabytes cost what is looked at; a :class:`io.BytesIO` lends its buffer.  What must always be true:
+A file on disk is mapped, so that a hundred megabytes cost what is looked at; a :class:`io.BytesIO` lends its
+bytes.  What must always be true:
 
 - The caller's file is the caller's: it is never closed, and its position is 0 when it is given back.
 - A spooled file that is still in memory stays there: to ask it for a descriptor would write it to disk.
-- Nothing is unmapped by hand: an engine, or the traceback of its error, may still hold the view, and it goes with the last of them.
-- A descriptor is only believed where the file surely is what it describes: that of a :class:`gzip.GzipFile` is of the compressed file.
+- Nothing is unmapped by hand: an engine, or the traceback of its error, may still hold the view, and it goes with the
+  last of them.
+- A descriptor is only believed where the file surely is what it describes: that of a :class:`gzip.GzipFile` is of the
+  compressed file.
 """
 
 from __future__ import annotations
@@ -31,13 +34,16 @@ def opened(file: IO[bytes]) -> Iterator[memoryview]:
     """
     for method in ("read", "seek", "tell"):
         if not callable(getattr(file, method, None)):
-            raise TypeError(f"expected a readable and seekable binary file, got {file!r}, which has no method {method}()")
+            raise TypeError(
+                f"expected a readable and seekable binary file, got {file!r}, which has no method {method}()"
+            )
     file.seek(0)
     try:
         if (descriptor := _descriptor(file)) is not None:
             yield memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
         elif isinstance(file, io.BytesIO):
-            yield file.getbuffer().toreadonly()
+            # Its value is no copy but the very bytes, and keeps nobody from closing the file, as its buffer would.
+            yield memoryview(file.getvalue())
         else:
             data = file.read()
             if not isinstance(data, bytes):
