@@ -7,15 +7,13 @@
     types       the types, and the suffix of each
     filters     the names of filters
     source      the bytes of a file, mapped
-    formats     telling the type, and reading the header; over raster, tiff, isobmff, svg and pdf, with header.py for what they share
-    engine      the protocol of the engines, and which one does what
-    vips        libvips: the only module that imports pyvips
-    pillow      Pillow: the only module that imports PIL
-    worker      decoding in a process of its own
-    privacy     removing metadata from originals
+    formats     telling the type, and reading the header; over raster, tiff, isobmff, svg and pdf, with header.py for
+    what they share engine      the protocol of the engines, and which one does what vips        libvips: the only
+    module that imports pyvips pillow      Pillow: the only module that imports PIL worker      decoding in a process
+    of its own privacy     removing metadata from originals
 
-:func:`probe` tells what an image is by its header alone, in microseconds, and whether it is accepted and whole.  :func:`resize` decodes, and
-makes another size.  Neither knows of databases or stores.  What must always be true:
+:func:`probe` tells what an image is by its header alone, in microseconds, and whether it is whole and accepted.
+:func:`resize` decodes it, and makes another size.  Neither knows of databases or stores.  What must always be true:
 
 - importing this package loads neither libvips nor Pillow; the first :func:`resize` does;
 - nothing is decoded before its header was checked against the limits of the policy;
@@ -56,7 +54,8 @@ def probe(file: IO[bytes], policy: ImagePolicy = _DEFAULT_POLICY) -> ImageInfo:
     :param policy: what is accepted
     :returns: width and height as a browser shows them, the type, and the number of frames
     :raises TypeError: if the file cannot be read and sought
-    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is empty, not an image, damaged, truncated or not accepted
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is empty, not an image, damaged, truncated or not
+        accepted
     :raises ~sqlalchemy_imageattach.exc.MissingDependencyError: if its type needs an extra that is not installed
 
     >>> import io
@@ -98,14 +97,15 @@ def resize(
     :param height: of the result, in pixels
     :param filter: the resampling filter, one of :data:`FILTERS`, or its index in ``wand.image.FILTER_TYPES``
     :param first_frame: whether just the first frame of an animation is wanted
-    :param preprocess: is called with the decoded image, upright, before it is resized, and returns the one to resize; an animation is a strip of its
-        frames, one below the other, each as high as ``image.get_page_height()`` says
+    :param preprocess: is called with the decoded image, upright, before it is resized, and returns the one to resize;
+        an animation is a strip of its frames, one below the other, each as high as ``image.get_page_height()`` says
     :param postprocess: is called with the resized image before it is encoded, and returns the one to encode
     :param policy: what is accepted
     :returns: the file, and its true size
     :raises TypeError: if width or height is not an integer, or the filter neither a string nor an integer
     :raises ValueError: if width or height is below 1, or there is no such filter
-    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the image is not accepted, cannot be decoded, or its header lies
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the image is not accepted, cannot be decoded, or its
+        header lies
 
     >>> import io
     >>> file = io.BytesIO(b'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"/>')
@@ -128,7 +128,8 @@ def resize(
         policy.check_target(width, height, job.frames)
         if max(width, height) > _MAX_SIDES.get(job.mimetype, 2**31):
             raise InvalidImageError(
-                f"a size of {width}x{height} pixels was asked for, and {job.mimetype} has at most {_MAX_SIDES[job.mimetype]} a side",
+                f"a size of {width}x{height} pixels was asked for, "
+                f"and {job.mimetype} has at most {_MAX_SIDES[job.mimetype]} a side",
                 reason="target_too_large",
             )
         made, made_width, made_height = choose(job).resize(job)

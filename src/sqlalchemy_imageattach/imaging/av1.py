@@ -1,4 +1,4 @@
-"""The size of the frames in an AV1 bitstream, which is the size that a decoder allocates, whatever the boxes around it say.
+"""The size of the frames in an AV1 bitstream: what a decoder allocates, whatever the boxes around it say.
 
 `AV1, 5.3 to 5.5 <https://aomediacodec.github.io/av1-spec/>`_
 """

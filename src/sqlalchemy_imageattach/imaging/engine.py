@@ -2,16 +2,18 @@
 
 libvips is the engine, as it is the fastest and needs the least memory.  Pillow does
 
-- AVIF and BMP, the one because it is three times faster there, the other because libvips does not read it; HEIC, with pillow-heif;
+- AVIF and BMP, the one because it is three times faster there, the other because libvips does not read it; HEIC, with
+  pillow-heif;
 - animated PNG and AVIF, of which libvips reads and writes one frame only;
 - everything on platforms without libvips, and in forked children.
 
-What must always be true: **libvips does no work in a child that was forked after it had done some.**  Its threads are not there, and it would wait
-for them for ever (gunicorn's ``--preload``, the fork of :mod:`multiprocessing`, Celery's prefork pool).  So the process that works first is
-remembered, before it does.  That only this library's own work is known here is why an application that uses pyvips in a parent has to
-start its children by spawning them.
+What must always be true: **libvips does no work in a child that was forked after it had done some.**  Its threads are
+not there, and it would wait for them for ever (gunicorn's ``--preload``, the fork of :mod:`multiprocessing`, Celery's
+prefork pool).  So the process that works first is remembered, before it does.  That only this library's own work is
+known here is why an application that uses pyvips in a parent has to start its children by spawning them.
 
-SVG and PDF are programs, not pictures: no header tells what they cost.  They are rendered by :mod:`.worker` in a process of its own.
+SVG and PDF are programs, not pictures: no header tells what they cost.  They are rendered by :mod:`.worker` in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -66,13 +68,14 @@ class Job:
 
 
 class Engine(Protocol):
-    """What an engine does: :mod:`.vips` and :mod:`.pillow` are two, and :mod:`.worker` hands a job to one of them elsewhere."""
+    """What an engine does; :mod:`.vips` and :mod:`.pillow` do it, and :mod:`.worker` has it done by one of them."""
 
     def resize(self, job: Job) -> tuple[IO[bytes], int, int]:
         """Makes the image of a job.
 
         :returns: a file at its position 0, and the width and height of what was made, in pixels
-        :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the original cannot be decoded, or is not what its header said
+        :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the original cannot be decoded, or is not what its
+            header said
         """
         ...
 
@@ -80,7 +83,8 @@ class Engine(Protocol):
 def disagreeing(header: Header, width: int, height: int) -> InvalidImageError:
     """The error for an original whose decoder sees another size than the one that was checked against the limits."""
     return InvalidImageError(
-        f"expected {header.width}x{header.height} pixels, as a header of the {header.mimetype} says, got {width}x{height}; it contradicts itself",
+        f"expected {header.width}x{header.height} pixels, as the {header.mimetype} says in one place, "
+        f"got {width}x{height} in another; it contradicts itself",
         reason="damaged",
     )
 
@@ -88,7 +92,8 @@ def disagreeing(header: Header, width: int, height: int) -> InvalidImageError:
 def undecodable(header: Header, why: object) -> InvalidImageError:
     text = " ".join(str(why).split())
     return InvalidImageError(
-        f"expected a whole {header.mimetype} of {header.width}x{header.height} pixels, got one that cannot be decoded: {text}",
+        f"expected a whole {header.mimetype} of {header.width}x{header.height} pixels, "
+        f"got one that cannot be decoded: {text}",
         reason="truncated" if "truncat" in text.lower() or "premature" in text.lower() else "damaged",
     )
 
@@ -126,7 +131,7 @@ def _has_vips() -> bool:
 
 
 def vips_may_work() -> bool:
-    """Tells whether libvips is there and has not worked in a parent of this process; if so, it is taken to work from now on."""
+    """Tells whether libvips may work in this process, and takes it to do so from now on."""
     global _vips_process
     if not _has_vips():
         return False

@@ -1,7 +1,7 @@
 """The names of resampling filters, and what each is here.
 
-The names are those of ``wand.image.FILTER_TYPES``, in its order, for an index into that is accepted too.  The engines have fewer kernels
-than there are names: each name is mapped to the nearest, by its support and by how sharp it is.
+The names are those of ``wand.image.FILTER_TYPES``, in its order, for an index into that is accepted too.  The engines
+have fewer kernels than there are names: each name is mapped to the nearest, by its support and by how sharp it is.
 """
 
 from __future__ import annotations

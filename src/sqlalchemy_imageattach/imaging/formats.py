@@ -1,4 +1,7 @@
-"""Telling the type of an image by its bytes, and reading its header: its size as a browser shows it, and whether it is all there."""
+"""Telling the type of an image by its bytes, and reading its header.
+
+That is its size as a browser shows it, and whether it is all there.  Declared types and file names are not asked.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def sniff(data: memoryview) -> str:
     for signature, mimetype in _SIGNATURES:
         if signature.match(data):
             return mimetype
-    if data[4:8] == b"ftyp" and (brand := isobmff.sniff(data)):
+    if bytes(data[4:8]) == b"ftyp" and (brand := isobmff.sniff(data)):
         return brand
     if svg.sniff(data):
         return "image/svg+xml"

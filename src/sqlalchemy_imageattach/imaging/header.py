@@ -1,14 +1,15 @@
-"""What the modules that read headers share; each holds the formats of one family, and :mod:`.formats` chooses among them.
+"""What the modules that read headers share; each has one family of formats, and :mod:`.formats` chooses.
 
 No engine takes part: decoders are large, and what they tell of damaged files differs.  What must always be true:
 
-- No pixel is decoded, and the work is bounded: every loop over parts of a file has a budget by :func:`budget`, so that a
-  file made of millions of tiny parts costs a second and not a minute.
+- No pixel is decoded, and the work is bounded: every loop over parts of a file has a budget by :func:`budget`, so
+  that a file made of millions of tiny parts costs a second and not a minute.
 - A file that ends before its end marker or a length that it declares is refused as ``truncated``.
-- Lengths and offsets in the bytes are never trusted: reading past the end is an error here (:exc:`struct.error`, :exc:`IndexError`),
-  which :func:`.formats.read_header` turns into ``truncated``.
+- Lengths and offsets in the bytes are never trusted: reading past the end is an error here (:exc:`struct.error`,
+  :exc:`IndexError`), which :func:`.formats.read_header` turns into ``truncated``.
 
-The bytes come as a :class:`memoryview`, over memory or over a mapped file, so that only the pages that are looked at are read.
+The bytes come as a :class:`memoryview`, over memory or over a mapped file, so that only the pages that are looked at
+are read.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Header:
     frames: int = 1
     #: As EXIF counts, 1 to 8; from 5 on width and height change places.
     orientation: int = 1
-    #: How many pixels each pixel counts for against the limit: above 1 where a decoder holds the whole picture, at so many times
+    #: How many pixels each pixel counts for against the limit: above 1 where a decoder holds the whole picture, at so
+    #: many times
     #: :data:`HELD_BYTES`, instead of going through it row by row.
     weight: float = 1.0
 
@@ -51,7 +53,9 @@ class Header:
 
 
 def truncated(what: str) -> InvalidImageError:
-    return InvalidImageError(f"expected a whole image, got a part of one: {what}; send the file again", reason="truncated")
+    return InvalidImageError(
+        f"expected a whole image, got a part of one: {what}; send the file again", reason="truncated"
+    )
 
 
 def damaged(what: str) -> InvalidImageError:
@@ -59,5 +63,5 @@ def damaged(what: str) -> InvalidImageError:
 
 
 def budget(data: memoryview, least: int = 1024) -> range:
-    """Bounds a loop over the parts of a file, whose mean length is at least this many bytes in all but the smallest files."""
+    """Bounds a loop over the parts of a file; their mean length is at least so many bytes, but in small files."""
     return range(10_000 + len(data) // least)

@@ -24,7 +24,7 @@ _BRANDS = {
 
 
 # Bytes that the decoders hold for each pixel.
-_HELD = {"image/avif": 9, "image/heic": 7}
+_HELD = 9
 
 
 def sniff(data: memoryview) -> str | None:
@@ -91,7 +91,7 @@ def _read(data: memoryview, mimetype: str) -> Header:
     meta = top[b"meta"][0] + 4, top[b"meta"][1]
     item = _primary_item(data, meta)
     width = height = 0
-    orientation, held = 1, _HELD[mimetype]
+    orientation = 1
     for kind, start in _properties(data, meta, item):
         if kind == b"ispe":
             width, height = unpack(">II", data, start + 4)
@@ -111,7 +111,7 @@ def _read(data: memoryview, mimetype: str) -> Header:
             table = _child(data, top[b"moov"], b"trak", b"mdia", b"minf", b"stbl")
             frames = max(1, unpack(">I", data, _child(data, table, b"stsz")[0] + 8)[0])
             _check_frame_sizes(data, _samples(data, *table), width, height)
-    return Header(mimetype, width, height, frames, orientation, weight=_HELD[mimetype] / HELD_BYTES)
+    return Header(mimetype, width, height, frames, orientation, weight=_HELD / HELD_BYTES)
 
 
 def _check_frame_sizes(data: memoryview, samples: Iterator[tuple[int, int]], width: int, height: int) -> None:
@@ -215,7 +215,7 @@ def _coded_items(data: memoryview, meta: tuple[int, int]) -> Iterator[int]:
 
 
 def _samples(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yields where in the file the samples of a track are, which are the frames of an animation: ISO/IEC 14496-12, 8.7."""
+    """Yields where the samples of a track are, which are frames: ISO/IEC 14496-12, 8.7."""
     boxes = {kind: at + 4 for kind, at, _ in _boxes(data, start, end)}
     if not {b"stsz", b"stsc"} <= boxes.keys() or not {b"stco", b"co64"} & boxes.keys():
         raise damaged("its track does not tell where its frames are")

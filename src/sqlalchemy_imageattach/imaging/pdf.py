@@ -1,6 +1,7 @@
 """Reading and rendering PDF, by pypdfium2; nothing else imports it.
 
-Only the first page is looked at, and a point is a pixel.  Even to find its size takes an interpreter of PDF, so that happens in a
+Only the first page is looked at, and a point is a pixel.  Even to find its size takes an interpreter of PDF, so that
+happens in a
 :mod:`.worker` too.  PDFium is not safe in threads, so one lock is held around every use.
 """
 
@@ -77,5 +78,5 @@ def render(data: memoryview, width: int, height: int) -> Image.Image:
     with _first_page(data) as page:
         page_width, page_height = page.get_size()
         bitmap = page.render(scale=max(width / page_width, height / page_height), rev_byteorder=True)
-        image = bitmap.to_pil().convert("RGB")
+        image: Image.Image = bitmap.to_pil().convert("RGB")
         return image if image.size == (width, height) else image.resize((width, height))

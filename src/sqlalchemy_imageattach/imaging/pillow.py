@@ -2,8 +2,8 @@
 
 What must always be true:
 
-- A file is opened by the plugin of the type that its bytes were found to be of, and by no other.  That also leaves Pillow's own limit out, which
-  is a warning or an error by a setting of the process: ours were checked before.
+- A file is opened by the plugin of the type that its bytes were found to be of, and by no other.  That also leaves
+  Pillow's own limit out, which is a warning or an error by a setting of the process: ours were checked before.
 - Orientation is what our own reading of the header told: Pillow's decodes a whole PNG to find it.
 - Frames of animations are held in memory at the size of the result; so are, one at a time, frames at their own size.
 """
@@ -80,7 +80,8 @@ _GAP = 2.0
 def resize(job: Job) -> tuple[IO[bytes], int, int]:
     if job.frames > 1 and job.frames * job.width * job.height > _MAX_HELD_PIXELS:
         raise InvalidImageError(
-            f"{job.frames} frames of {job.width}x{job.height} pixels were asked for, more than {_MAX_HELD_PIXELS} pixels; ask for the first frame",
+            f"{job.frames} frames of {job.width}x{job.height} pixels were asked for, "
+            f"more than {_MAX_HELD_PIXELS} pixels; ask for the first frame",
             reason="target_too_large",
         )
     with _translating(job):
@@ -102,7 +103,7 @@ def _opened(job: Job) -> Image.Image:
             from pillow_heif import HeifImageFile
         except ImportError:
             raise MissingDependencyError("HEIC needs an extra: pip install 'SQLAlchemy-ImageAttach[heif]'") from None
-        image = HeifImageFile(file)
+        image = HeifImageFile(file)  # type: ignore[no-untyped-call]
         # It comes upright.
         expected = job.header.info.width, job.header.info.height
     else:
@@ -117,7 +118,8 @@ def _frames(job: Job, image: Image.Image) -> tuple[list[Image.Image], dict[str, 
     upright = None if job.header.mimetype == "image/heic" else _UPRIGHT.get(job.header.orientation)
     if job.frames == 1:
         return [_resized(job, image, upright)], {}
-    made, durations = [], []
+    made: list[Image.Image] = []
+    durations: list[float] = []
     index = 0
     while len(made) < job.frames:
         try:
@@ -133,7 +135,10 @@ def _frames(job: Job, image: Image.Image) -> tuple[list[Image.Image], dict[str, 
         durations.append(image.info.get("duration", 0))
     if not made:
         raise undecodable(job.header, "it has no frame")
-    return made, {"duration": durations, "loop": image.info.get("loop", 0 if job.header.mimetype != "image/gif" else None)}
+    return made, {
+        "duration": durations,
+        "loop": image.info.get("loop", 0 if job.header.mimetype != "image/gif" else None),
+    }
 
 
 def _resized(job: Job, image: Image.Image, upright: Image.Transpose | None) -> Image.Image:
@@ -148,7 +153,7 @@ def _resized(job: Job, image: Image.Image, upright: Image.Transpose | None) -> I
     box = None
     if job.filter == DEFAULT_FILTER:
         # JPEG can be decoded at an eighth, a quarter or a half of its size.
-        drafted = image.draft(None, (round(size[0] * _GAP), round(size[1] * _GAP)))  # type: ignore[arg-type]
+        drafted = image.draft(None, (round(size[0] * _GAP), round(size[1] * _GAP)))
         box = drafted[1] if drafted else None
     profile = image.info.get("icc_profile")
     image.load()
@@ -174,7 +179,9 @@ def _plain(image: Image.Image) -> Image.Image:
         return image.point(lambda value: value * (1 / 256)).convert("L")
     if image.mode in ("1", "F"):
         return image.convert("L")
-    return image.convert("RGBA" if image.mode in ("P", "PA") and ("transparency" in image.info or image.mode == "PA") else "RGB")
+    return image.convert(
+        "RGBA" if image.mode in ("P", "PA") and ("transparency" in image.info or image.mode == "PA") else "RGB"
+    )
 
 
 def _srgb(image: Image.Image) -> Image.Image:
@@ -197,7 +204,9 @@ def _srgb(image: Image.Image) -> Image.Image:
 def _changed(frames: list[Image.Image], change: Change) -> list[Image.Image]:
     """Hands the frames to a callback as the one pyvips image that it wants."""
     if not vips_may_work():
-        raise MissingDependencyError("preprocess and postprocess take images of pyvips, and libvips cannot be used in this process")
+        raise MissingDependencyError(
+            "preprocess and postprocess take images of pyvips, and libvips cannot be used in this process"
+        )
     from . import vips
 
     mode = "RGBA" if any("A" in frame.mode for frame in frames) else "RGB"
@@ -213,18 +222,24 @@ def _changed(frames: list[Image.Image], change: Change) -> list[Image.Image]:
 def _encoded(frames: list[Image.Image], timing: dict[str, Any], mimetype: str) -> tuple[IO[bytes], int, int]:
     options = dict(_SAVERS[mimetype])
     if len(frames) > 1:
-        options |= {"save_all": True, "append_images": frames[1:], **{key: value for key, value in timing.items() if value is not None}}
+        options |= {
+            "save_all": True,
+            "append_images": frames[1:],
+            **{key: value for key, value in timing.items() if value is not None},
+        }
         if mimetype == "image/gif" and any("A" in frame.mode for frame in frames):
             options["disposal"] = 2
-    if mimetype in ("image/jpeg", "image/bmp") and mimetype == "image/jpeg":
+    if mimetype == "image/jpeg":
         frames = [_flattened(frames[0])]
-    file = tempfile.SpooledTemporaryFile(_MAX_IN_MEMORY)
     for frame in frames:
         # Whatever was read with it would be written with it.
         frame.info = {}
-    frames[0].save(cast(IO[bytes], file), **options)
-    file.seek(0)
-    return cast(IO[bytes], file), frames[0].width, frames[0].height
+    with contextlib.ExitStack() as stack:
+        file = cast(IO[bytes], stack.enter_context(tempfile.SpooledTemporaryFile(_MAX_IN_MEMORY)))
+        frames[0].save(file, **options)
+        file.seek(0)
+        stack.pop_all()
+    return file, frames[0].width, frames[0].height
 
 
 def _flattened(image: Image.Image) -> Image.Image:

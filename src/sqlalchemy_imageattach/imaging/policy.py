@@ -1,20 +1,24 @@
 """What is accepted: the limits that keep a server alive, and the wishes of an application.
 
-Both are one class, :class:`ImagePolicy`, as both are questions about the header of an image, asked before a pixel is decoded.
-Every limit is on by default.  The defaults leave room for what cameras and scanners make, and keep one hostile file from costing more
-than a few seconds and a few hundred megabytes:
+Both are one class, :class:`ImagePolicy`, as both are questions about the header of an image, asked before a pixel is
+decoded. Every limit is on by default.  The defaults leave room for what cameras and scanners make, and keep one
+hostile file from costing more than a few seconds and a few hundred megabytes:
 
 ``max_bytes``, 256 MiB
-    Scanned TIFF files of 100 MB are real.  Bytes are the cheapest of the four: files are read from disk, not held in memory.
+    Scanned TIFF files of 100 MB are real.  Bytes are the cheapest of the four: files are read from disk, not held in
+    memory.
 ``max_pixels``, 100 million
-    Telephones make pictures of 50 million.  Most formats are decoded row by row; those that are not need up to 9 bytes for each pixel,
-    and count more by a weight: 28 million pixels of an AVIF are as many as 100 million of a JPEG.  That keeps memory below 300 MB.
+    Telephones make pictures of 50 million.  Most formats are decoded row by row; those that are not need up to 9 bytes
+    for each pixel, and count more by a weight: 28 million pixels of an AVIF are as many as 100 million of a
+    JPEG.  That keeps memory below 300 MB.
 ``max_frame_pixels``, 200 million
     Frames x width x height: an animation costs time by this product, about a second for each 100 million.
 ``max_target_pixels``, 50 million
-    The size that is asked for.  A picture 10 pixels wide and 2 million high is small, but not at a width of 150: that takes 30 million rows.
+    The size that is asked for.  A picture 10 pixels wide and 2 million high is small, but not at a width of 150: that
+    takes 30 million rows.
 
-What must always be true: no code path decodes before :meth:`ImagePolicy.check` and :meth:`ImagePolicy.check_target` have passed.
+What must always be true: no code path decodes before :meth:`ImagePolicy.check` and :meth:`ImagePolicy.check_target`
+have passed.
 """
 
 from __future__ import annotations
@@ -75,12 +79,14 @@ class ImagePolicy:
     :param min_aspect_ratio: the least width / height
     :param max_aspect_ratio: the greatest width / height
     :raises TypeError: if a limit is not a number, or ``types`` not a set of strings
-    :raises ValueError: if a limit is not positive, a least is above its greatest, or a type is none that this library reads
+    :raises ValueError: if a limit is not positive, a least is above its greatest, or a type is none that this library
+        reads
 
     >>> portrait = ImagePolicy(types=frozenset({"image/jpeg", "image/png"}), min_side=200, max_aspect_ratio=1.0)
     >>> portrait.check(ImageInfo(640, 480, "image/jpeg"))
     Traceback (most recent call last):
-    sqlalchemy_imageattach.exc.InvalidImageError: expected an image at most 1.0 times as wide as high, got 640x480 pixels; crop it first
+    sqlalchemy_imageattach.exc.InvalidImageError: expected an image at most 1.0 times as wide as high, got 640x480
+    pixels; crop it first
     """
 
     max_bytes: int = 256 * 1024 * 1024
@@ -146,7 +152,9 @@ class ImagePolicy:
         >>> ImagePolicy(types=frozenset({"image/png"})).check_type("image/png")
         """
         if self.types is not None and mimetype not in self.types:
-            raise InvalidImageError(f"expected one of {sorted(self.types)!r}, got {mimetype}", reason="type_not_allowed")
+            raise InvalidImageError(
+                f"expected one of {sorted(self.types)!r}, got {mimetype}", reason="type_not_allowed"
+            )
 
     def check(self, info: ImageInfo, weight: float = 1.0) -> None:
         """Checks an image by its header.
@@ -173,17 +181,23 @@ class ImagePolicy:
                 reason="too_many_frames",
             )
         if self.min_side is not None and min(info.width, info.height) < self.min_side:
-            raise InvalidImageError(f"expected sides of at least {self.min_side} pixels, got {size}", reason="side_too_short")
+            raise InvalidImageError(
+                f"expected sides of at least {self.min_side} pixels, got {size}", reason="side_too_short"
+            )
         if self.max_side is not None and max(info.width, info.height) > self.max_side:
-            raise InvalidImageError(f"expected sides of at most {self.max_side} pixels, got {size}", reason="side_too_long")
+            raise InvalidImageError(
+                f"expected sides of at most {self.max_side} pixels, got {size}", reason="side_too_long"
+            )
         ratio = info.width / info.height
         if self.min_aspect_ratio is not None and ratio < self.min_aspect_ratio:
             raise InvalidImageError(
-                f"expected an image at least {self.min_aspect_ratio} times as wide as high, got {size}; crop it first", reason="aspect_ratio"
+                f"expected an image at least {self.min_aspect_ratio} times as wide as high, got {size}; crop it",
+                reason="aspect_ratio",
             )
         if self.max_aspect_ratio is not None and ratio > self.max_aspect_ratio:
             raise InvalidImageError(
-                f"expected an image at most {self.max_aspect_ratio} times as wide as high, got {size}; crop it first", reason="aspect_ratio"
+                f"expected an image at most {self.max_aspect_ratio} times as wide as high, got {size}; crop it",
+                reason="aspect_ratio",
             )
 
     def check_target(self, width: int, height: int, frames: int = 1) -> None:
@@ -192,19 +206,23 @@ class ImagePolicy:
         :param width: pixels
         :param height: pixels
         :param frames: how many of them
-        :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is more than the limits for targets and for frames allow
+        :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is more than the limits for targets and for
+            frames allow
 
         >>> ImagePolicy().check_target(150, 30_000_000)
         Traceback (most recent call last):
-        sqlalchemy_imageattach.exc.InvalidImageError: a size of 150x30000000 pixels was asked for, more than max_target_pixels (50000000)
+        sqlalchemy_imageattach.exc.InvalidImageError: a size of 150x30000000 pixels was asked for, more than
+        max_target_pixels (50000000)
         """
         if width * height > self.max_target_pixels:
             raise InvalidImageError(
-                f"a size of {width}x{height} pixels was asked for, more than max_target_pixels ({self.max_target_pixels})",
+                f"a size of {width}x{height} pixels was asked for, more than {self.max_target_pixels} pixels; "
+                "ask for less, or raise max_target_pixels",
                 reason="target_too_large",
             )
         if width * height * frames > self.max_frame_pixels:
             raise InvalidImageError(
-                f"{frames} frames of {width}x{height} pixels were asked for, more than max_frame_pixels ({self.max_frame_pixels})",
+                f"{frames} frames of {width}x{height} pixels were asked for, more than {self.max_frame_pixels} pixels; "
+                "ask for the first frame, or raise max_frame_pixels",
                 reason="target_too_large",
             )

@@ -29,7 +29,7 @@ def jpeg_segments(data: memoryview) -> list[tuple[int, int, int]]:
 
     `ITU T.81, B.1 <https://www.w3.org/Graphics/JPEG/itu-t81.pdf>`_
     """
-    segments = []
+    segments: list[tuple[int, int, int]] = []
     at = 2
     for _ in budget(data):
         if data[at] != 0xFF:
@@ -69,7 +69,7 @@ def read_jpeg(data: memoryview) -> Header:
             frame = marker
             height, width = unpack(">HH", data, payload + 1)
             weight = _jpeg_weight(data[payload + 5 : end]) if frame in _PROGRESSIVE else 1.0
-        elif marker == _APP1 and data[payload : payload + 6] == b"Exif\0\0":
+        elif marker == _APP1 and bytes(data[payload : payload + 6]) == b"Exif\0\0":
             orientation = read_orientation(data[payload + 6 : end])
     if frame is None:
         raise damaged("the JPEG has no frame header")
@@ -78,7 +78,7 @@ def read_jpeg(data: memoryview) -> Header:
         # Each scan goes over all coefficients again; twenty take as long as decoding does.
         weight = max(weight, sum(1 for _ in _START_OF_SCAN.finditer(data, scans)) / 20)
     # Cameras append previews and videos after the end marker, so it need not be last; but mostly it is.
-    if data[-2:] != b"\xff\xd9" and not _END_OF_IMAGE.search(data, scans):
+    if bytes(data[-2:]) != b"\xff\xd9" and not _END_OF_IMAGE.search(data, scans):
         raise truncated("the JPEG has no end marker")
     return Header("image/jpeg", width, height, orientation=orientation, weight=weight)
 
@@ -90,7 +90,7 @@ def _jpeg_payload(data: memoryview, start: int) -> int:
 
 
 def _jpeg_weight(components: memoryview) -> float:
-    """Weighs a progressive JPEG, whose coefficients, of two bytes each, are all held; components are sampled at different rates."""
+    """Weighs a progressive JPEG: all its coefficients are held, two bytes each, at each component's own rate."""
     count = components[0]
     samplings = [components[2 + 3 * index] for index in range(count)]
     areas = [(sampling >> 4) * (sampling & 15) for sampling in samplings]
@@ -104,7 +104,7 @@ def png_chunks(data: memoryview) -> list[tuple[bytes, int, int]]:
 
     `PNG, 5.3 <https://www.w3.org/TR/png-3/#5Chunk-layout>`_
     """
-    chunks = []
+    chunks: list[tuple[bytes, int, int]] = []
     at = 8
     for _ in budget(data):
         if at + 12 > len(data):
@@ -198,7 +198,7 @@ def riff_chunks(data: memoryview) -> list[tuple[bytes, int, int]]:
     (size,) = unpack("<I", data, 4)
     if size + 8 > len(data):
         raise truncated(f"the WebP declares {size + 8} bytes, and has {len(data)}")
-    chunks = []
+    chunks: list[tuple[bytes, int, int]] = []
     at = 12
     for _ in budget(data):
         if at + 8 > size + 8:
@@ -234,7 +234,7 @@ def read_webp(data: memoryview) -> Header:
         if name == b"EXIF":
             payload = data[start + 8 : end]
             # Some writers keep the introduction that JPEG wants.
-            orientation = read_orientation(payload[6:] if payload[:6] == b"Exif\0\0" else payload)
+            orientation = read_orientation(payload[6:] if bytes(payload[:6]) == b"Exif\0\0" else payload)
     return Header("image/webp", width, height, frames, orientation)
 
 
@@ -253,6 +253,7 @@ def _webp_bitstream(data: memoryview, name: bytes, start: int) -> tuple[int, int
 def read_bmp(data: memoryview) -> Header:
     """`Bitmap storage <https://learn.microsoft.com/windows/win32/gdi/bitmap-storage>`_"""
     offset, header_size = unpack("<II", data, 10)
+    size = 0
     if header_size == 12:
         width, height, bits = unpack("<HHxxH", data, 18)
         compression = 0
@@ -260,7 +261,7 @@ def read_bmp(data: memoryview) -> Header:
         width, height, bits, compression, size = unpack("<iixxHII", data, 18)
     height = abs(height)
     if compression in (0, 3, 6):
-        # The declared length of the file is zero or wrong in many files; the length of the rows is known.
+        # The declared length is zero or wrong in many files; that of the rows is known.
         size = (width * bits + 31) // 32 * 4 * height
     if offset + size > len(data):
         raise truncated(f"the BMP needs {offset + size} bytes, and has {len(data)}")

@@ -13,7 +13,16 @@ from .header import Header, damaged, truncated, unpack
 
 __all__ = ("read", "read_orientation")
 
-_WIDTH, _HEIGHT, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS = 256, 257, 273, 274, 277, 279, 324, 325
+_WIDTH, _HEIGHT, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS = (
+    256,
+    257,
+    273,
+    274,
+    277,
+    279,
+    324,
+    325,
+)
 
 # Sizes and struct codes of the integer types: BYTE, SHORT, LONG, IFD, LONG8, IFD8.
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
@@ -52,7 +61,7 @@ def _fields(data: memoryview) -> dict[int, _Field]:
     at += 8 if big else 2
     if count > 65535 or at + count * (struct.calcsize(entry) + inline) > len(data):
         raise truncated(f"the TIFF declares a directory of {count} fields at byte {at}, and has {len(data)} bytes")
-    fields = {}
+    fields: dict[int, _Field] = {}
     for _ in range(count):
         tag, kind, number = unpack(entry, data, at)
         at += struct.calcsize(entry)
@@ -87,7 +96,7 @@ def _orientation(field: _Field | None) -> int:
 
 def read(data: memoryview) -> Header:
     fields = _fields(data)
-    sizes = []
+    sizes: list[int] = []
     for tag in (_WIDTH, _HEIGHT):
         if tag not in fields or fields[tag].count != 1:
             raise damaged("the TIFF does not tell its size")

@@ -1,8 +1,9 @@
 """Which types of images there are, and what each is called.
 
-Stores name files by :data:`SUFFIXES`, so a change of an entry makes stored files of that type unfindable: entries are only ever added.
-The table does not ask the machine (:mod:`mimetypes` reads files that differ between systems); it covers what this library reads, and
-what rows may hold that were made by something else: every type that a build of libvips, Pillow or ImageMagick can name.
+Stores name files by :data:`SUFFIXES`, so a change of an entry makes stored files of that type unfindable: entries are
+only ever added. The table does not ask the machine (:mod:`mimetypes` reads files that differ between systems); it
+covers what this library reads, and what rows may hold that were made by something else: every type that a build of
+libvips, Pillow or ImageMagick can name.
 
 Nothing here imports an engine.
 """
@@ -90,7 +91,8 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-#: Every type that this library reads, two of them with an extra: ``image/heic`` (``heif``) and ``application/pdf`` (``pdf``).
+#: Every type that this library reads, two of them with an extra: ``image/heic`` (``heif``) and ``application/pdf``
+#: (``pdf``).
 ALL_TYPES = frozenset(
     {
         "application/pdf",
@@ -116,8 +118,9 @@ ANIMATED_TYPES = frozenset({"image/avif", "image/gif", "image/png", "image/webp"
 def thumbnail_type(mimetype: str) -> str:
     """Tells the type of the thumbnails of an image: the type of the image where a browser can show it.
 
-    Vector images become PNG, which keeps their sharp edges and their transparency.  HEIC becomes JPEG, as only one browser shows it.
-    TIFF and BMP keep their type although few browsers show TIFF: they are attached where exact pixels matter.
+    Vector images become PNG, which keeps their sharp edges and their transparency.  HEIC becomes JPEG, as only one
+    browser shows it. TIFF and BMP keep their type although few browsers show TIFF: they are attached where exact
+    pixels matter.
 
     :param mimetype: the type of the original
     :returns: the type of its thumbnails

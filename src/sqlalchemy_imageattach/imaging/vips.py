@@ -2,8 +2,9 @@
 
 What must always be true:
 
-- Only the loaders of the types that this engine reads are open.  libvips has many more, some of which read any text, or other files.  That is a
-  setting of the process: an application that loads other types with pyvips itself has to open them again, by ``pyvips.operation_block_set``.
+- Only the loaders of the types that this engine reads are open.  libvips has many more, some of which read any text,
+  or other files.  That is a setting of the process: an application that loads other types with pyvips itself has to
+  open them again, by ``pyvips.operation_block_set``.
 - A source, and the bytes under it, are held until the result is encoded: libvips does not hold them.
 - A decoder stops at truncated data, by ``fail_on``; else half an image would pass for a whole one.
 - An SVG comes from bytes, never by a path or a descriptor: with a path, the renderer reads files beside it.
@@ -88,16 +89,18 @@ def _check(job: Job, image: pyvips.Image) -> None:
         raise undecodable(job.header, f"it has {image.height // height} frames instead of {job.frames}")
 
 
-def _profiles(image: pyvips.Image) -> dict[str, str]:
+def _profiles(image: pyvips.Image) -> dict[str, Any]:
     """Tells how to get to sRGB.  To ask for that without need takes longer than all the rest."""
-    if image.get_typeof("icc-profile-data") and not is_srgb(image.get("icc-profile-data")):
-        return {"output_profile": "srgb"}
+    if image.get_typeof("icc-profile-data"):
+        profile: Any = image.get("icc-profile-data")
+        if not is_srgb(profile):
+            return {"output_profile": "srgb"}
     if image.interpretation == "cmyk":
         return {"input_profile": "cmyk", "output_profile": "srgb"}
     return {}
 
 
-def _resampled(image: pyvips.Image, job: Job, profiles: dict[str, str]) -> pyvips.Image:
+def _resampled(image: pyvips.Image, job: Job, profiles: dict[str, Any]) -> pyvips.Image:
     """Resizes with a kernel: frame by frame, for it would mix the last rows of one with the first of the next."""
     pages = image.pagesplit() if image.get_n_pages() > 1 and image.get_page_height() < image.height else [image]
     made = []
@@ -124,17 +127,15 @@ def _changed(image: pyvips.Image, change: Change) -> pyvips.Image:
 def _encoded(image: pyvips.Image, mimetype: str) -> tuple[IO[bytes], int, int]:
     suffix, options = _SAVERS[mimetype]
     if mimetype == "image/jpeg" and image.hasalpha():
-        image = image.flatten(background=255)
+        image = image.flatten(background=[255])
     width, height = image.width, image.get_page_height()
     if image.width * image.height <= _PIXELS_IN_MEMORY:
         return io.BytesIO(image.write_to_buffer(suffix, keep="none", **options)), width, height
-    file = tempfile.TemporaryFile()
-    try:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile())
         image.write_to_target(pyvips.Target.new_to_descriptor(file.fileno()), suffix, keep="none", **options)
         file.seek(0)
-    except BaseException:
-        file.close()
-        raise
+        stack.pop_all()
     return file, width, height
 
 

@@ -1,14 +1,16 @@
 """Decoding in a process of its own, so that a decoder that crashes, hangs or swells costs an error and not the server.
 
-SVG, PDF and HEIC are always decoded there: the first two are programs, of which no header tells what they cost, and the decoders of
-the third are large.  :func:`isolate` sends everything there.  A worker takes one job after another; each has limits on memory (``RLIMIT_DATA``,
-by the policy's ``max_pixels``), on processor time (``RLIMIT_CPU``), and on time.  What must always be true:
+SVG, PDF and HEIC are always decoded there: the first two are programs, of which no header tells what they cost, and
+the decoders of the third are large.  :func:`isolate` sends everything there.  A worker takes one job after another;
+each has limits on memory (``RLIMIT_DATA``, by the policy's ``max_pixels``), on processor time (``RLIMIT_CPU``), and
+on time.  What must always be true:
 
-- Nothing that comes out of a worker is executed: the answer is JSON, the image a file that this process made, and passed the descriptor of.
+- Nothing that comes out of a worker is executed: the answer is JSON, the image a file that this process made, and
+  passed the descriptor of.
 - A worker that failed in any way but with a clean answer is killed and not used again.
 - Callbacks are called in the process that gave them, with an image that a worker decoded.
-- Workers belong to the process that started them: a forked child forgets them, and starts its own.  They end with it, at the latest
-  when their socket closes.
+- Workers belong to the process that started them: a forked child forgets them, and starts its own.  They end with it,
+  at the latest when their socket closes.
 
 Where descriptors cannot be passed between processes (Windows), everything is decoded in the process itself.
 """
@@ -21,7 +23,6 @@ import dataclasses
 import io
 import json
 import os
-import pickle
 import shutil
 import signal
 import socket
@@ -30,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from pathlib import Path
 from typing import IO, Any
 
 from ..exc import ImageAttachError, InvalidImageError, MissingDependencyError
@@ -57,16 +59,17 @@ _LENGTH = struct.Struct("<I")
 _MEGABYTE = 1024 * 1024
 
 _everything = False
-_seconds = 4
+_seconds = 3
 
 
-def isolate(enabled: bool = True, *, seconds: int = 4) -> None:
+def isolate(enabled: bool = True, *, seconds: int = 3) -> None:
     """Decides whether all images are decoded in processes of their own; without it, only SVG, PDF and HEIC are.
 
     It is a setting of the process, to be made when an application starts.  A thumbnail takes a few milliseconds longer.
 
     :param enabled: whether all are
-    :param seconds: how long decoding one image may take, in seconds of processor time; holds for SVG, PDF and HEIC in any case
+    :param seconds: how long decoding one image may take, in seconds of processor time; holds for SVG, PDF and HEIC in
+        any case
     :raises RuntimeError: if this platform cannot pass files between processes
     :raises ValueError: if ``seconds`` is below 1
 
@@ -77,7 +80,9 @@ def isolate(enabled: bool = True, *, seconds: int = 4) -> None:
     if seconds < 1:
         raise ValueError(f"seconds must be at least 1, not {seconds!r}")
     if enabled and not AVAILABLE:
-        raise RuntimeError("images cannot be decoded in another process on this platform, as it cannot pass open files to it")
+        raise RuntimeError(
+            "images cannot be decoded in another process on this platform, as it cannot pass open files to it"
+        )
     _everything, _seconds = enabled, seconds
 
 
@@ -94,7 +99,9 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
     width, height = job.width, job.height
     if job.preprocess is not None:
         width, height = job.header.info.width, job.header.info.height
-    file, width, height = _resized(dataclasses.replace(job, width=width, height=height, mimetype=mimetype, preprocess=None, postprocess=None))
+    file, width, height = _resized(
+        dataclasses.replace(job, width=width, height=height, mimetype=mimetype, preprocess=None, postprocess=None)
+    )
     with opened(file) as data:
         harmless = dataclasses.replace(job, data=data, header=Header(mimetype, width, height, job.frames))
         return choose_here(harmless).resize(harmless)
@@ -124,8 +131,13 @@ class _Worker:
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair()
         with theirs:
-            environment = dict(os.environ, VIPS_CONCURRENCY="1", MALLOC_ARENA_MAX="2", PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
-            self.process = subprocess.Popen(
+            environment = dict(
+                os.environ,
+                VIPS_CONCURRENCY="1",
+                MALLOC_ARENA_MAX="2",
+                PYTHONPATH=os.pathsep.join(filter(None, sys.path)),
+            )
+            self.process = subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
                 [sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"],
                 pass_fds=[theirs.fileno()],
                 env=environment,
@@ -147,7 +159,7 @@ class _Worker:
 
     def ask(self, request: dict[str, Any], source: IO[bytes], result: IO[bytes], seconds: float) -> dict[str, Any]:
         self.jobs += 1
-        payload = pickle.dumps(request)
+        payload = json.dumps(request).encode()
         self.socket.settimeout(seconds)
         socket.send_fds(self.socket, [_LENGTH.pack(len(payload))], [source.fileno(), result.fileno()])
         self.socket.sendall(payload)
@@ -215,11 +227,9 @@ def _run(task: str, job: Job, result: IO[bytes]) -> dict[str, Any]:
     :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the worker says so, crashes, or reaches a limit
     """
     pool, seconds = _pool, _seconds
-    request = {
-        "task": task,
-        "seconds": seconds,
-        **{field.name: getattr(job, field.name) for field in dataclasses.fields(job) if field.name not in ("data", "preprocess", "postprocess")},
-    }
+    left_here = {"data", "header", "preprocess", "postprocess"}
+    fields = {field.name: getattr(job, field.name) for field in dataclasses.fields(job) if field.name not in left_here}
+    request = {"task": task, "seconds": seconds, "header": dataclasses.asdict(job.header), **fields}
     with pool.places, tempfile.TemporaryFile() as source:
         source.write(job.data)
         source.flush()
@@ -265,14 +275,14 @@ def serve(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as connection, contextlib.suppress(EOFError):
         connection.sendall(_READY)
         # What decoders print is up to whoever made the image.
-        with open(os.devnull, "wb") as nowhere:
+        with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         while True:
             length, descriptors, _, _ = socket.recv_fds(connection, _LENGTH.size, 2)
             if len(length) < _LENGTH.size:
                 return
-            request = pickle.loads(_receive(connection, *_LENGTH.unpack(length)))
-            with open(descriptors[0], "rb") as source, open(descriptors[1], "wb") as result:
+            request = json.loads(_receive(connection, *_LENGTH.unpack(length)))
+            with os.fdopen(descriptors[0], "rb") as source, os.fdopen(descriptors[1], "wb") as result:
                 answer = json.dumps(_answered(request, source, result)).encode()
             connection.sendall(_LENGTH.pack(len(answer)) + answer)
 
@@ -281,7 +291,7 @@ def _answered(request: dict[str, Any], source: IO[bytes], result: IO[bytes]) -> 
     task, seconds = request.pop("task"), request.pop("seconds")
     try:
         with opened(source) as data:
-            job = Job(data=data, **request)
+            job = Job(data=data, header=Header(**request.pop("header")), **request)
             _limit(job.memory, seconds)
             if task == "pdf_size":
                 from . import pdf
