@@ -7,6 +7,7 @@ from email.utils import formatdate, parsedate_to_datetime
 
 import pytest
 from application import LARGE, LARGE_NAME, PLAIN_NAME, SMALL, SMALL_NAME, SVG_NAME
+
 from conftest import Server
 
 ETAG = '"k3v9q2"'

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from application import SMALL_NAME, fill
-from conftest import COMMANDS, Server, running
 
+from conftest import COMMANDS, Server, running
 from sqlalchemy_imageattach.hosts import Hosts, current_base_url, set_base_url
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
 
@@ -48,13 +49,11 @@ def test_url_made_while_the_response_is_sent_is_for_the_same_host(server: Server
 
 
 @pytest.fixture(scope="module", params=["wsgi", "asgi"])
-def behind_proxies(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def behind_proxies(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("proxied") / "images"
     fill(folder)
-    context = running(COMMANDS[request.param], folder, PROXIES="1", TRUSTED="good.example .wild.example")
-    server = context.__enter__()
-    request.addfinalizer(lambda: context.__exit__(None, None, None))
-    return server
+    with running(COMMANDS[request.param], folder, PROXIES="1", TRUSTED="good.example .wild.example") as server:
+        yield server
 
 
 def test_nearest_proxy_is_believed_when_told(behind_proxies: Server) -> None:
@@ -104,7 +103,7 @@ def test_host_url_getter_comes_before_the_request(tmp_path: Path) -> None:
 
 
 def test_nothing_is_remembered_after_a_block() -> None:
-    with pytest.raises(KeyError), set_base_url("http://request.example/"):
+    with pytest.raises(KeyError), set_base_url("http://request.example/"):  # noqa: PT012
         assert current_base_url() == "http://request.example/"
         raise KeyError
     assert current_base_url() == "/"
