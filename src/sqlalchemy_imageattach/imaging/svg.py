@@ -47,7 +47,7 @@ _DEFAULT_WIDTH, _DEFAULT_HEIGHT = 300.0, 150.0
 
 _CSS_URL = re.compile(r"""url\(\s*["']?([^"')]*)|@import\s*["']([^"']*)""", re.IGNORECASE)
 
-# Errors of expat which, at the end of the file, mean that it ends too soon.
+# Errors of expat that come at the end only: it ends too soon.
 _CUT_OFF = frozenset(
     expat.errors.codes[message]
     for message in (
@@ -55,7 +55,6 @@ _CUT_OFF = frozenset(
         expat.errors.XML_ERROR_UNCLOSED_TOKEN,
         expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION,
         expat.errors.XML_ERROR_PARTIAL_CHAR,
-        expat.errors.XML_ERROR_INVALID_TOKEN,
     )
 )
 
@@ -97,10 +96,10 @@ def read(data: memoryview) -> Header:
     try:
         parser.Parse(bytes(data), True)
     except expat.ExpatError as error:
-        if error.code in _CUT_OFF and parser.ErrorByteIndex + 16 >= len(data):
+        if error.code in _CUT_OFF:
             raise truncated("the SVG ends before its root element does") from None
         raise damaged(f"the SVG is not well-formed: {error}") from None
-    width, height = _size(document.root)
+    width, height = _size(document.root or {})
     if not (width < _MAX_SIDE and height < _MAX_SIDE):
         raise InvalidImageError(
             f"expected an SVG of a reasonable size, got {width:g}x{height:g} pixels", reason="too_many_pixels"
@@ -140,11 +139,11 @@ class _Document:
     """What a parser tells its handlers."""
 
     def __init__(self) -> None:
-        self.root: dict[str, str] = {}
+        self.root: dict[str, str] | None = None
         self._style: list[str] | None = None
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if not self.root:
+        if self.root is None:
             self.root = attributes
         element = name.rpartition(" ")[2]
         if element == "style":

@@ -24,8 +24,9 @@ _WIDTH, _HEIGHT, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_COUNTS, _TILE_OF
     325,
 )
 
-# Sizes and struct codes of the integer types: BYTE, SHORT, LONG, IFD, LONG8, IFD8.
+# The struct codes of the integer types (BYTE, SHORT, LONG, IFD, LONG8, IFD8), and the sizes of all.
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 # CMYK, and alpha; measuring instruments make more, which is no picture.
 _MAX_SAMPLES = 8
@@ -42,6 +43,10 @@ class _Field:
     count: int
     #: Where the values are.
     at: int
+
+    @property
+    def end(self) -> int:
+        return self.at + _SIZES.get(self.type, 0) * self.count
 
     def values(self) -> tuple[int, ...]:
         if self.type not in _CODES:
@@ -65,7 +70,7 @@ def _fields(data: memoryview) -> dict[int, _Field]:
     for _ in range(count):
         tag, kind, number = unpack(entry, data, at)
         at += struct.calcsize(entry)
-        fits = kind in _CODES and struct.calcsize(_CODES[kind]) * number <= inline
+        fits = _SIZES.get(kind, 0) * number <= inline
         (where,) = (at,) if fits else unpack(order + offset_code, data, at)
         fields.setdefault(tag, _Field(data, order, kind, number, where))
         at += inline
@@ -96,6 +101,9 @@ def _orientation(field: _Field | None) -> int:
 
 def read(data: memoryview) -> Header:
     fields = _fields(data)
+    end = max((field.end for field in fields.values()), default=0)
+    if end > len(data):
+        raise truncated(f"the TIFF declares values up to byte {end}, and has {len(data)}")
     sizes: list[int] = []
     for tag in (_WIDTH, _HEIGHT):
         if tag not in fields or fields[tag].count != 1:
