@@ -17,7 +17,12 @@ myst_heading_anchors = 3
 # A module's page says what is defined in it; what it re-exports is said where it comes from, once.
 autosummary_generate = True
 autosummary_generate_overwrite = True
-autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource", "ignore-module-all": True}
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    "member-order": "bysource",
+    "ignore-module-all": True,
+}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 add_module_names = False
