@@ -20,6 +20,8 @@ DOCUMENTS = [
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_python_blocks_of_a_document_run_one_after_the_other(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for example in SYBIL.parse(document).examples():
+    parsed = SYBIL.parse(document)
+    parsed.namespace["__name__"] = "__main__"  # as a program that stands in a file of its own
+    for example in parsed.examples():
         with contextlib.suppress(unittest.SkipTest):  # <!-- skip: next -->
             example.evaluate()
