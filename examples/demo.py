@@ -1,0 +1,68 @@
+"""Starts the gallery on http://127.0.0.1:8000, and fills it with photographs if nobody is in it: ``make demo``.
+
+``PHOTOS`` may name a folder to take photographs from, a hundred at most, in place of those that scikit-image has;
+``DEMO_FOLDER`` the folder in which the gallery keeps everything; and ``DEMO_PORT`` another port.
+"""
+
+import os
+import tomllib
+import uuid
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+from gallery import create_app
+from gallery.models import Album, Base, Person, attach
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+
+from sqlalchemy_imageattach.context import store_context
+from sqlalchemy_imageattach.entity import BaseImageSet
+from sqlalchemy_imageattach.exc import InvalidImageError
+from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
+
+HERE = Path(__file__).parent
+SUFFIXES = {".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
+
+
+def fill(session: Session, photos: Path, people: dict[str, str], albums: dict[str, dict[str, str]]) -> None:
+    for file, name in people.items():
+        session.add(person := Person(name=name))
+        attach_photo(person.picture, photos / file, name)
+    for title, captions in albums.items():
+        session.add(album := Album(title=title))
+        for file, caption in captions.items():
+            attach_photo(album.photos.get_image_set(key=uuid.uuid4()), photos / file, caption)
+    session.commit()
+
+
+def attach_photo(images: BaseImageSet[Any], photo: Path, caption: str) -> None:
+    try:
+        with photo.open("rb") as file:
+            attach(images, file, caption)
+    except InvalidImageError as error:
+        print(f"Without {photo.name}: {error}")
+
+
+def main() -> None:
+    folder = Path(os.environ.get("DEMO_FOLDER", HERE / ".demo"))
+    folder.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{folder / 'gallery.sqlite'}")
+    store = HttpExposedFileSystemStore(folder / "images")
+    Base.metadata.create_all(engine)
+    with store_context(store), Session(engine) as session:
+        if session.scalars(select(Person).limit(1)).first() is None:
+            print(f"Filling {folder} with photographs ...")
+            if "PHOTOS" in os.environ:
+                photos = Path(os.environ["PHOTOS"])
+                paths = [path for path in sorted(photos.rglob("*")) if path.suffix.lower() in SUFFIXES][:100]
+                names = {str(path.relative_to(photos)): path.stem for path in paths}
+                fill(session, photos, dict(list(names.items())[:12]), {photos.resolve().name: names})
+            else:
+                photos = Path(str(distribution("scikit-image").locate_file("skimage/data")))
+                fill(session, photos, **tomllib.loads((HERE / "gallery/samples.toml").read_text()))
+    create_app(engine, store).run(port=int(os.environ.get("DEMO_PORT", "8000")))
+
+
+if __name__ == "__main__":
+    main()
