@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from models import User, picture, stored
@@ -121,9 +121,7 @@ def test_a_savepoint_of_the_connections_around_a_session(connection, user_id, st
     agree(GREEN if is_released else RED)
 
 
-def test_a_savepoint_that_was_released_into_one_that_is_rolled_back(
-    connection, user_id, store, agree
-):
+def test_a_savepoint_that_was_released_into_one_that_is_rolled_back(connection, user_id, store, agree):
     connection.begin()
     outer = connection.begin_nested()
     inner = connection.begin_nested()
@@ -195,6 +193,46 @@ def test_a_commit_that_the_database_refused_is_a_rollback(make_session, user_id,
     session.flush()
     broken(commits=False, is_disconnect=False)
     with pytest.raises(OperationalError):
+        session.commit()
+    session.rollback()
+    agree(RED)
+
+
+@pytest.fixture
+def at_commit(engine, user_id):
+    """Has PostgreSQL run a statement at the end of each transaction that inserts or changes a picture."""
+
+    def at_commit(statement: str) -> None:
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS"
+                    f" $$ BEGIN {statement}; RETURN NULL; END $$;"
+                    "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT OR UPDATE ON user_picture"
+                    " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION at_commit()"
+                )
+            )
+
+    return at_commit
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_all_files_are_kept_when_postgresql_ends_the_connection_in_a_commit(make_session, user_id, store, at_commit):
+    at_commit("PERFORM pg_terminate_backend(pg_backend_pid())")
+    session = make_session()
+    replace(session, user_id, GREEN)
+    with pytest.raises(OperationalError):
+        session.commit()
+    session.close()
+    assert sorted(stored(store).values()) == sorted([RED, GREEN])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_commit_that_postgresql_refuses_is_a_rollback(make_session, user_id, agree, at_commit):
+    at_commit("RAISE EXCEPTION 'no'")
+    session = make_session()
+    replace(session, user_id, GREEN)
+    with pytest.raises(DBAPIError, match="no"):
         session.commit()
     session.rollback()
     agree(RED)

@@ -64,6 +64,9 @@ class BaseFileSystemStore(Store):
         #: The folder, as it was given.
         self.path = os.fspath(path)
         self.sync = sync
+        if not sync:
+            # Several at once is faster only where each waits for the disk.
+            self.workers = 1
         # Taken now, so that a process may change its working directory.
         self._folder = os.path.abspath(self.path)
 
