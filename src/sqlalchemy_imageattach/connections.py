@@ -11,6 +11,7 @@ connection goes on, or goes back to its pool.
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from typing import Any, ClassVar
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from .notes import Note, Report, settle, undo
+from .notes import Note, Report, abandon, settle, undo
 
 __all__ = ("Joined", "is_in_doubt", "watch")
 
@@ -57,6 +58,7 @@ class Joined:
         # With the names of the connection's savepoints that they are in.
         self._parts: list[tuple[set[str], list[Note]]] = []
         self._report: Report | None = None
+        self._process = os.getpid()
 
     @classmethod
     def take(cls, connection: Connection, notes: list[Note], report: Report | None) -> None:
@@ -69,7 +71,7 @@ class Joined:
         joined = cls._all.get(connection)
         if joined is None:
             joined = cls._all[connection] = cls()
-            weakref.finalize(connection, joined.undo).atexit = False
+            weakref.finalize(connection, joined.abandon).atexit = False
         names = set()
         savepoint: Any = connection.get_nested_transaction()
         while savepoint is not None:
@@ -81,6 +83,11 @@ class Joined:
     @classmethod
     def of(cls, connection: Connection) -> Joined:
         return cls._all.get(connection) or cls()
+
+    def abandon(self) -> None:
+        if self._process == os.getpid():
+            for _, notes in reversed(self._parts):
+                abandon(notes)
 
     def undo(self) -> None:
         parts, self._parts = self._parts, []

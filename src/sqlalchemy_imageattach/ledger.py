@@ -7,7 +7,8 @@ that
 - a file is put before the transaction of its row can commit, and noted before it is put;
 - nothing is deleted before the *root* transaction committed, but what a transaction put itself and then rolled back;
 - when nobody can know how a commit ended (the connection broke in the middle), every file is kept;
-- nothing is shared between two sessions, and a frame is undone at most once;
+- nothing is shared between two sessions, nor with a process that was forked from this one; a frame is undone at most
+  once;
 - once the database has committed, nothing here raises: what cannot be deleted is logged and reported.
 
 How a transaction ends is told by ``after_transaction_end`` alone: it comes for a commit, a rollback, a close and a
@@ -24,6 +25,7 @@ A file that has no revision is overwritten in place.  Then what was there before
 
 from __future__ import annotations
 
+import os
 import secrets
 import string
 import weakref
@@ -40,7 +42,7 @@ from .attachment import Attachment, attachment_of, find_store, remember_store_of
 from .concurrency import call_all
 from .connections import Joined, is_in_doubt, watch
 from .context import current_store
-from .notes import Delete, FailedDelete, Note, Put, Report, keep_in_doubt, settle, undo
+from .notes import Delete, FailedDelete, Note, Put, Report, abandon, keep_in_doubt, settle, undo, undo_abandoned
 from .rows import CurrentFile, lock_deleted
 from .store import FileKey, Store
 
@@ -62,6 +64,7 @@ class Ledger:
 
     def __init__(self, report: Report | None) -> None:
         self._report = report
+        self._process = os.getpid()
         self._frames: list[_Frame] = []
         self._queue: list[Put] = []
         #: What the rows name that the running flush deletes or replaces, by mapper and identity.
@@ -196,9 +199,14 @@ class Ledger:
         if frame is None:
             return
         self._frames.remove(frame)
+        if self._process != os.getpid():
+            return
         if not frame.is_committed:
             in_doubt = not transaction.nested and any(map(is_in_doubt, frame.connections))
-            (keep_in_doubt if in_doubt else undo)(frame.notes)
+            if in_doubt:
+                keep_in_doubt(frame.notes)
+            else:
+                undo(frame.notes, self._report)
         elif transaction.nested:
             self._frame(session, *frame.connections, transaction=_boundary(transaction.parent)).notes.extend(
                 frame.notes
@@ -211,10 +219,10 @@ class Ledger:
                 settle(frame.notes, self._report)
 
     def abandon(self) -> None:
-        """Undo everything: the session is gone, and did not commit."""
-        frames, self._frames = self._frames, []
-        for frame in reversed(frames):
-            undo(frame.notes)
+        """Have everything undone: the session is gone, and did not commit."""
+        if self._process == os.getpid():
+            for frame in reversed(self._frames):
+                abandon(frame.notes)
 
     def _frame(
         self, session: Session, *connections: Connection, transaction: SessionTransaction | None = None
@@ -346,6 +354,7 @@ def _after_transaction_end(session: Session, transaction: SessionTransaction) ->
     ledger = _find_ledger(session)
     if ledger is not None:
         ledger.end(session, transaction)
+    undo_abandoned()
 
 
 def _before_insert(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:

@@ -7,6 +7,8 @@ database: they log what fails, and never raise it.
 from __future__ import annotations
 
 import logging
+import os
+import queue
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,7 +20,18 @@ from .concurrency import call, call_all
 from .exc import StoreError
 from .store import FileKey, Store
 
-__all__ = ("Delete", "FailedDelete", "Note", "Put", "Report", "keep_in_doubt", "settle", "undo")
+__all__ = (
+    "Delete",
+    "FailedDelete",
+    "Note",
+    "Put",
+    "Report",
+    "abandon",
+    "keep_in_doubt",
+    "settle",
+    "undo",
+    "undo_abandoned",
+)
 
 logger = logging.getLogger("sqlalchemy_imageattach")
 
@@ -83,11 +96,15 @@ class Delete:
 
 Note = Put | Delete
 
+# A SimpleQueue's put() may be called at any time.
+_abandoned: queue.SimpleQueue[tuple[int, list[Note]]] = queue.SimpleQueue()
 
-def undo(notes: list[Note]) -> None:
+
+def undo(notes: list[Note], report: Report | None = None) -> None:
     """The transaction was rolled back: take back what it put, the last first.
 
     :param notes: what it noted; empty afterwards
+    :param report: who is told of each file that could not be deleted
     """
     puts = [note for note in reversed(notes) if isinstance(note, Put)]
     notes.clear()
@@ -95,6 +112,31 @@ def undo(notes: list[Note]) -> None:
     for note, error in zip(puts, errors, strict=True):
         if error is not None:
             _log(error, "could not take back %s, put into %r by a transaction that was rolled back", note)
+            if note.backup is None:
+                _tell(report, FailedDelete(note.store, note.key, error))
+
+
+def abandon(notes: list[Note]) -> None:
+    """Have notes undone soon: by :func:`undo_abandoned`, which the next transaction calls that ends in this process.
+
+    Python collects garbage in the middle of anything, also while a lock is held that a store needs.  So nothing may be
+    done then but this.
+
+    :param notes: what a transaction noted whose session is gone; empty afterwards
+    """
+    _abandoned.put((os.getpid(), notes.copy()))
+    notes.clear()
+
+
+def undo_abandoned() -> None:
+    """Undo what was abandoned, here and not in a process that this one was forked from."""
+    while True:
+        try:
+            process, notes = _abandoned.get_nowait()
+        except queue.Empty:
+            return
+        if process == os.getpid():
+            undo(notes)
 
 
 def settle(notes: list[Note], report: Report | None) -> None:

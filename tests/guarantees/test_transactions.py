@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import logging
+import os
 
 import pytest
 from sqlalchemy import text
@@ -14,7 +15,8 @@ from sqlalchemy.orm import Session
 from models import Album, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.context import store_context
 from sqlalchemy_imageattach.exc import ContextError, InvalidImageError, StoreError
-from sqlalchemy_imageattach.ledger import FailedDelete
+from sqlalchemy_imageattach.ledger import FailedDelete, ledger_of
+from sqlalchemy_imageattach.notes import undo_abandoned
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 RED, GREEN, BLUE = picture(color=255), picture(color=255 << 8), picture(color=255 << 16)
@@ -210,6 +212,21 @@ def test_the_end_of_another_session_touches_no_file_of_this_one(make_session, se
         user.picture.from_blob(GREEN)
         session.commit()
         agree(GREEN)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_the_end_of_a_forked_process_touches_no_file_of_a_transaction_of_its_parents(session, user, agree):
+    user.picture.from_blob(GREEN)
+    session.flush()
+    child = os.fork()
+    if child == 0:
+        ledger_of(session).end(session, session.get_transaction())
+        ledger_of(session).abandon()
+        undo_abandoned()
+        os._exit(0)
+    os.waitpid(child, 0)
+    session.commit()
+    agree(GREEN)
 
 
 # Savepoints
