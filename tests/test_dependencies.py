@@ -1,0 +1,61 @@
+"""What the library needs is what it says that it needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+
+PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+#: What only extras bring, under the names that are imported; SQLAlchemy without its own extra is without greenlet.
+OPTIONAL = ["celery", "click", "greenlet", "obstore", "pillow_heif", "pypdfium2", "rich", "typer"]
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    blocked = f"import sys; sys.modules |= dict.fromkeys({OPTIONAL})\n"
+    command = [sys.executable, "-W", "error", "-c", blocked + textwrap.dedent(program)]
+    return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=50)
+
+
+def test_attaching_and_making_sizes_work_without_any_extra():
+    answer = run("""
+        import models, services
+        from sqlalchemy.orm import Session
+        from sqlalchemy_imageattach.stores.memory import MemoryStore
+
+        engine, store = services.make_engine("sqlite://"), MemoryStore()
+        models.Base.metadata.create_all(engine)
+        with Session(engine) as session:
+            session.add(user := models.User())
+            user.picture.from_blob(models.picture(), store=store)
+            session.flush()
+            user.picture.generate_thumbnail(width=8, store=store)
+            session.commit()
+            print(len(models.stored(store)))
+            session.delete(user)
+            session.commit()
+            print(len(models.stored(store)))
+        engine.dispose()
+    """)
+    assert (answer.stdout, answer.stderr) == ("2\n0\n", "")
+
+
+def test_importing_the_package_loads_no_engine_and_no_cloud():
+    answer = run("""
+        import sqlalchemy_imageattach.entity
+        print(*sorted({"PIL", "pyvips", "obstore"} & {name for name, module in sys.modules.items() if module}))
+    """)
+    assert (answer.stdout, answer.stderr) == ("\n", "")
+
+
+def test_no_requirement_has_an_upper_bound():
+    every = [PROJECT["dependencies"], *EXTRAS.values()]
+    bounded = [each for group in every for each in group if any(sign in each for sign in ("<", "==", "~=", "!="))]
+    assert bounded == []
+
+
+def test_the_extra_all_is_all_others_together():
+    assert EXTRAS["all"] == [f"{PROJECT['name']}[{','.join(name for name in EXTRAS if name != 'all')}]"]
