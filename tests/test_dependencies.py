@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import subprocess
 import sys
 import textwrap
@@ -59,3 +60,7 @@ def test_no_requirement_has_an_upper_bound():
 
 def test_the_extra_all_is_all_others_together():
     assert EXTRAS["all"] == [f"{PROJECT['name']}[{','.join(name for name in EXTRAS if name != 'all')}]"]
+
+
+def test_type_checkers_are_told_to_read_the_package():
+    assert importlib.resources.files("sqlalchemy_imageattach").joinpath("py.typed").is_file()
