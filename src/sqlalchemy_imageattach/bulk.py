@@ -1,0 +1,225 @@
+"""All images of an application, a few at a time.
+
+Moving images to another store, or comparing rows with files, goes over every image row there is: millions.  It must
+always be true that
+
+- memory does not grow with the number of rows: they are read in batches, each beginning after the key at which the one
+  before it ended, so that no result is held open, and any key is a place to go on from;
+- no transaction stays open between two batches, so that the database goes on, and each batch sees what was committed
+  meanwhile; only one that the caller has begun is the caller's to end;
+- each row is read once, whatever inheritance its class is part of;
+- threads touch stores and never the session, which belongs to one thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, and_, inspect, literal, or_, select, tuple_
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import NoInspectionAvailable
+from sqlalchemy.orm import Mapper, Session, lazyload, registry
+
+from .concurrency import call
+from .entity import Image
+
+__all__ = (
+    "BATCH_SIZE",
+    "batches",
+    "image_mapper",
+    "image_mappers",
+    "own_session",
+    "reading",
+    "side_by_side",
+    "topmost_of",
+)
+
+#: How many rows are read at once.
+BATCH_SIZE = 1000
+
+# Where rows can be compared as such, and an index serves it.
+_COMPARES_ROWS = frozenset({"postgresql", "sqlite"})
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def image_mappers(declarative_base: Any) -> list[Mapper[Any]]:
+    """Find the image classes of a declarative base, of each hierarchy just the topmost one.
+
+    :param declarative_base: what :func:`~sqlalchemy.orm.declarative_base` made, or a subclass of
+        :class:`~sqlalchemy.orm.DeclarativeBase`
+    :returns: their mappers, always in the same order; selecting from each gives every image row once
+    :raises TypeError: when it is no declarative base
+    """
+    found = getattr(declarative_base, "registry", None)
+    if not (isinstance(declarative_base, type) and isinstance(found, registry)) or _mapper_of(declarative_base):
+        raise TypeError(
+            "declarative_base must be a declarative base class, made by declarative_base() or by inheriting"
+            f" DeclarativeBase, not {declarative_base!r}"
+        )
+    return topmost_of(found)
+
+
+def topmost_of(classes: registry) -> list[Mapper[Any]]:
+    """Find the image classes of a registry, of each hierarchy just the topmost one.
+
+    :param classes: the registry
+    :returns: their mappers, always in the same order; selecting from each gives every image row once
+    """
+    classes.configure()
+    topmost = [mapper for mapper in classes.mappers if _is_image(mapper) and not _is_read_with_another(mapper)]
+    return sorted(topmost, key=lambda mapper: (mapper.class_.__module__, mapper.class_.__qualname__))
+
+
+def image_mapper(cls: Any) -> Mapper[Any]:
+    """Find the mapper of an image class.
+
+    :param cls: a mapped class that inherits :class:`~sqlalchemy_imageattach.entity.Image`
+    :returns: its mapper
+    :raises TypeError: when it is another class, or none
+    """
+    mapper = _mapper_of(cls) if isinstance(cls, type) else None
+    if mapper is None or not _is_image(mapper):
+        raise TypeError(
+            "cls must be a mapped class that inherits sqlalchemy_imageattach.entity.Image, such as UserPicture,"
+            f" not {cls!r}"
+        )
+    return mapper
+
+
+def batches(session: Session, mapper: Mapper[Any], after: Sequence[Any] | None = None) -> Iterator[Sequence[Any]]:
+    """Read all images of a class and its subclasses, in the order of their keys.
+
+    :param session: the session to read them with
+    :param mapper: the mapper of the class
+    :param after: the primary key to begin after; ``None`` for the beginning
+    :returns: an iterator over lists of up to :data:`BATCH_SIZE` images
+    :raises NotImplementedError: when the class is loaded from several tables at once, each with keys of its own
+    """
+    if any(each.concrete and each is not mapper for each in mapper.with_polymorphic_mappers):
+        raise NotImplementedError(
+            f"expected {mapper.class_.__name__} to be loaded from tables of one key; classes of concrete inheritance"
+            " cannot be read in the order of their keys while ConcreteBase loads them together"
+        )
+    key = [mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key]
+    # What the model loads eagerly is not needed here.
+    statement = select(mapper).order_by(*key).limit(BATCH_SIZE).options(lazyload("*"))
+    compares_rows = session.get_bind(mapper).dialect.name in _COMPARES_ROWS
+    while True:
+        beyond = statement if after is None else statement.where(_beyond(key, after, compares_rows))
+        with reading(session):
+            batch = session.scalars(beyond).all()
+        if not batch:
+            return
+        after = inspect(batch[-1]).identity
+        yield batch
+
+
+@contextmanager
+def reading(session: Session) -> Iterator[None]:
+    """Read in a transaction that ends with the ``with`` block, unless one is going on; what was loaded stays loaded.
+
+    :param session: the session to read with
+    :returns: a context manager
+    """
+    if session.in_transaction():
+        yield
+        return
+    transaction = session.begin()
+    try:
+        yield
+    finally:
+        # Unlike a commit and a rollback, this does not expire what was loaded.
+        transaction.close()
+
+
+@contextmanager
+def own_session(session: Session, mapper: Mapper[Any]) -> Iterator[Session]:
+    """Open another session where a session would read a class, to read it as it is, whatever that one has loaded.
+
+    :param session: the session; where it has begun a transaction, the other one reads in it
+    :param mapper: the mapper of the class
+    :returns: a context manager
+    """
+    bind: Engine | Connection = session.get_bind(mapper)
+    if session.in_transaction():
+        bind = session.connection(bind_arguments={"mapper": mapper})
+    # It commits nothing, so closing it leaves a transaction that is not its own as it is.
+    with Session(bind) as own:
+        yield own
+
+
+def side_by_side(
+    function: Callable[[T], R], items: Iterable[T], workers: int
+) -> Generator[tuple[T, R | None, Exception | None]]:
+    """Call a blocking function for each of any number of items, a few at once, and tell the results in order.
+
+    Closing the generator waits for the calls that were started.
+
+    :param function: what to call; in threads, unless ``workers`` is 1
+    :param items: taken as there is room for them
+    :param workers: how many calls run at once, at the most
+    :returns: a generator of each item with its result, or with the error that its call raised
+    """
+    if workers == 1:
+        for item in items:
+            yield item, *call(_outcome, function, item)
+        return
+    running: deque[tuple[T, Future[tuple[R | None, Exception | None]]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="imageattach") as pool:
+        try:
+            for item in items:
+                running.append((item, pool.submit(_outcome, function, item)))
+                # Twice as many as run, so that one slow call at the head does not leave the others without work.
+                if len(running) >= 2 * workers:
+                    yield _finished(*running.popleft())
+            while running:
+                yield _finished(*running.popleft())
+        finally:
+            for _, future in running:
+                future.cancel()
+
+
+def _outcome(function: Callable[[T], R], item: T) -> tuple[R | None, Exception | None]:
+    try:
+        return function(item), None
+    except Exception as error:
+        return None, error
+
+
+def _finished(item: T, future: Future[tuple[R | None, Exception | None]]) -> tuple[T, R | None, Exception | None]:
+    call(wait, [future])
+    return item, *future.result()
+
+
+def _mapper_of(cls: Any) -> Mapper[Any] | None:
+    try:
+        mapper: Mapper[Any] = inspect(cls)
+    except NoInspectionAvailable:
+        return None
+    return mapper
+
+
+def _is_image(mapper: Mapper[Any]) -> bool:
+    return issubclass(mapper.class_, Image)
+
+
+def _is_read_with_another(mapper: Mapper[Any]) -> bool:
+    return mapper.inherits is not None and not mapper.concrete and _is_image(mapper.inherits)
+
+
+def _beyond(key: Sequence[Any], values: Sequence[Any], compares_rows: bool) -> ColumnElement[bool]:
+    bound = [literal(value, column.type) for column, value in zip(key, values, strict=True)]
+    if compares_rows:
+        return tuple_(*key) > tuple_(*bound)
+    # The same spelled out, for databases that have no such comparison, or no index for it.
+    places = [
+        and_(*(column == value for column, value in zip(key[:n], bound[:n], strict=True)), key[n] > bound[n])
+        for n in range(len(key))
+    ]
+    return and_(key[0] >= bound[0], or_(*places))
