@@ -40,7 +40,6 @@ from sqlalchemy.sql.functions import now
 from .attachment import ATTRIBUTE, INFO_KEY, attachment_of, find_store
 from .concurrency import call, run
 from .context import current_store
-from .file import ReusableFileProxy
 from .html import img
 from .imagequery import BaseImageQuery
 from .imageset import POLICY_KEY, BaseImageSet, ImageSet, ImageSubset, MultipleImageSet, SingleImageSet
@@ -96,6 +95,9 @@ def image_attachment(
     declared: Relationship[Any] = relationship(*args, info=info, **kwargs)
     return declared
 
+
+#: What an image without a description of its own, further down the page, should have.
+_IMG_ATTRIBUTES = {"alt": "", "loading": "lazy", "decoding": "async"}
 
 _identity_attributes: weakref.WeakKeyDictionary[type[Any], tuple[str, ...]] = weakref.WeakKeyDictionary()
 
@@ -156,9 +158,9 @@ class Image:
         """
         names = self.identity_attributes()
         if len(names) == 1:
+            if self._unknown_keys():
+                raise self._tell_of_unknown_keys()
             value = getattr(self, names[0])
-            if value is None:
-                value = self._key_after_flush(names[0])
             if isinstance(value, uuid.UUID):
                 return value.int
             if isinstance(value, int):
@@ -221,7 +223,7 @@ class Image:
         store = find_store(store, self)
         attachment = attachment_of(self)
         if attachment is not None and attachment.is_pending and attachment.store is store:
-            return cast("IO[bytes]", ReusableFileProxy(attachment.open()))
+            return attachment.open()
         return call(store.open, self, use_seek)
 
     def make_blob(self, store: Store = current_store) -> bytes:
@@ -251,21 +253,30 @@ class Image:
         :raises ContextError: when there is no store
         :raises ValueError: when the key is not known yet, since the row is not flushed
         """
-        return find_store(store, self).locate(cast("Any", self))
+        store = find_store(store, self)
+        unknown = self._unknown_keys()
+        try:
+            return store.locate(cast("Any", self))
+        except TypeError as error:
+            if not unknown:
+                raise
+            # An object_id of the model's own need not reckon with a key that is None.
+            raise self._tell_of_unknown_keys() from error
 
     def img(self, **attributes: Any) -> Markup:
         """The image as an ``<img>`` element, loaded lazily and with its size, for templates.
 
         :param attributes: HTML attributes, such as ``alt``; one named like a Python keyword with ``_`` behind it
         :returns: the element, escaped
+        :raises ContextError: when there is no store
 
         >>> with store_context(store):
         ...     _ = user.picture.from_file(photograph)
         ...     session.flush()
-        ...     print(user.picture.img(alt="A cat", class_="round"))  # doctest: +ELLIPSIS
+        ...     print(user.picture.img(alt="A cat", class_="round"))
         <img src="..." width="640" height="480" alt="A cat" loading="lazy" decoding="async" class="round">
         """
-        return img(self.locate(), self.width, self.height, **attributes)
+        return img(self.locate(), self.width, self.height, **_IMG_ATTRIBUTES | attributes)
 
     def __html__(self) -> str:
         return Markup('<img src="{}" width="{}" height="{}">').format(self.locate(), self.width, self.height)
@@ -274,18 +285,20 @@ class Image:
         # Bytes that are not committed yet stay here.
         return {name: value for name, value in self.__dict__.items() if name != ATTRIBUTE}
 
-    def _key_after_flush(self, name: str) -> Any:
-        """A key that the database makes up is known once the row is there; a query would have flushed, too."""
-        session = object_session(self)
-        if session is not None and session.autoflush and not session._flushing:
-            session.flush()
-        value = getattr(self, name)
-        if value is None:
-            raise ValueError(
-                f"{type(self).__name__}.{name} is not known yet, and the URL and the file's name are made of it: "
-                "add the entity to a session and flush() it first"
-            )
-        return value
+    def _unknown_keys(self) -> list[str]:
+        """The keys that are not known yet; a flush makes them known, and a query would have flushed, too."""
+        unknown = [name for name in self.identity_attributes() if getattr(self, name) is None]
+        session = object_session(self) if unknown else None
+        if session is None or not session.autoflush or session._flushing:
+            return unknown
+        session.flush()
+        return [name for name in unknown if getattr(self, name) is None]
+
+    def _tell_of_unknown_keys(self) -> ValueError:
+        return ValueError(
+            f"{type(self).__name__}.{', '.join(self._unknown_keys())} is not known yet, and the URL and the file's "
+            "name are made of it: add the entity to a session and flush() it first"
+        )
 
 
 def _expect_deletions_by_others(mapper: Mapper[Any], cls: type[Any]) -> None:

@@ -30,11 +30,14 @@ __all__ = ("BaseImageQuery",)
 
 I = TypeVar("I", bound="Image")  # noqa: E741
 
-# SQLAlchemy's decorators have no types.
 _Method = TypeVar("_Method", bound=Callable[..., Any])
-_appender: Callable[[_Method], _Method] = collection.appender
-_remover: Callable[[_Method], _Method] = collection.remover
-_iterator: Callable[[_Method], _Method] = collection.iterator
+
+
+def _typed(decorator: Any) -> Callable[[_Method], _Method]:
+    """One of SQLAlchemy's decorators, which have no types."""
+    typed: Callable[[_Method], _Method] = decorator
+    return typed
+
 
 #: What :class:`~sqlalchemy.orm.Query` keeps in its instances, and reads without going through ``_generate()``.
 _QUERY_STATE = ("_raw_columns", "_where_criteria", "_order_by_clauses", "session")
@@ -51,7 +54,9 @@ class BaseImageQuery(Query[I]):
 
     #: The images in memory; ``None`` in a plain query.
     _members: list[I] | None = None
+    #: The entity, and the name of its attribute, that SQLAlchemy made this the collection of.
     _owner: Any = None
+    _name: str = ""
     _sa_adapter: Any = None
 
     def __init__(self, entities: Any = None, session: Any = None) -> None:
@@ -70,12 +75,12 @@ class BaseImageQuery(Query[I]):
         def __setattr__(self, name: str, value: Any) -> None:
             # The adapter knows the owner but weakly. `session.get(User, 1).picture` has nobody else to keep it alive.
             if name == "_sa_adapter":
-                self.__dict__["_owner"] = value.owner_state.obj()
+                self.__dict__.update(_owner=value.owner_state.obj(), _name=value._key)
             super().__setattr__(name, value)
 
     # The collection.
 
-    @_appender
+    @_typed(collection.appender)
     def append(self, image: I) -> None:
         """Add an image to the attribute; mostly :meth:`~.BaseImageSet.from_file` does that.
 
@@ -84,7 +89,7 @@ class BaseImageQuery(Query[I]):
         assert self._members is not None
         self._members.append(image)
 
-    @_remover
+    @_typed(collection.remover)
     def remove(self, image: I) -> None:
         """Take an image out of the attribute: its row is deleted, and after the commit its file.
 
@@ -94,7 +99,7 @@ class BaseImageQuery(Query[I]):
         assert self._members is not None
         self._members.remove(image)
 
-    @_iterator
+    @_typed(collection.iterator)
     def _iterate(self) -> Iterator[I]:
         assert self._members is not None
         return iter(self._members)
@@ -168,11 +173,18 @@ class BaseImageQuery(Query[I]):
         assert members is not None
         return members
 
+    def _matching(self, **values: Any) -> list[I]:
+        """The images that have these values: looked for in memory, or else by the database."""
+        # A dynamic relationship's query has a session as soon as its owner has a row.
+        if self._members is None and self.session is not None:
+            return list(self.filter_by(**values))
+        return [image for image in self if all(getattr(image, name) == value for name, value in values.items())]
+
     def _current(self) -> BaseImageQuery[I]:
-        """The collection that the attribute has now, in place of one that was expired."""
-        if self._sa_adapter is None or not self._sa_adapter.invalidated:
+        """The collection that the attribute has now, in place of one that was expired or replaced."""
+        if self._owner is None or not (self._sa_adapter is None or self._sa_adapter.invalidated):
             return self
-        current: BaseImageQuery[I] = getattr(self._owner, self._sa_adapter._key)
+        current: BaseImageQuery[I] = getattr(self._owner, self._name)
         return current
 
     def _place(self) -> tuple[Any, RelationshipProperty[Any]]:
@@ -180,10 +192,9 @@ class BaseImageQuery(Query[I]):
 
         :raises TypeError: when this is a plain query
         """
-        # A dynamic relationship's query has `instance` and `attr`.
-        if self._sa_adapter is not None:
-            owner, name = self._owner, self._sa_adapter._key
-        else:
+        owner, name = self._owner, self._name
+        if owner is None:
+            # A dynamic relationship's query has `instance` and `attr`.
             owner, name = getattr(self, "instance", None), getattr(getattr(self, "attr", None), "key", "")
         if owner is None:
             raise TypeError("expected the attribute of an entity, such as user.picture, and not a query made of it")

@@ -21,9 +21,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from markupsafe import Markup
@@ -39,6 +39,7 @@ from .imagequery import BaseImageQuery
 from .imaging import ImageInfo, ImagePolicy, Resized, check_filter, probe, resize
 from .ledger import new_revision
 from .rows import find_current, has_gap_locks, insert_or_find, lock_original, members, replace_all
+from .sizes import Wanted, pixels
 from .store import Store
 
 if TYPE_CHECKING:
@@ -100,11 +101,13 @@ class BaseImageSet(Generic[I]):
         :param store: taken for symmetry with the other methods; finding asks no store
         :returns: the image; of several, the one nearest in shape to the original
         :raises ~sqlalchemy.orm.exc.NoResultFound: when there is none
-        :raises TypeError: when neither width nor height is given
+        :raises TypeError: when neither width nor height is given, or one is no integer
+        :raises ValueError: when one is not positive
         """
-        if width is None and height is None:
+        sides = {"width": width, "height": height}
+        wanted = {name: pixels(name, side) for name, side in sides.items() if side is not None}
+        if not wanted:
             raise TypeError("expected a width, a height or both")
-        wanted = {name: value for name, value in (("width", width), ("height", height)) if value is not None}
         found = self._candidates(**wanted)
         if not found:
             size = " and ".join(f"{name} {value!r}" for name, value in wanted.items())
@@ -254,20 +257,18 @@ class BaseImageSet(Generic[I]):
         >>> user.picture.generate_thumbnail(width=150, store=store).size
         (150, 113)
         """
-        _check_size(ratio, width, height)
+        wanted = Wanted(ratio, width, height)
         check_filter(filter)
-        home = self.query
-        owner, relationship = home._place()
+        owner, relationship = self.query._place()
         original = self.require_original()
         store = find_store(store, original, owner=owner)
-        size = _thumbnail_size(original.width, original.height, ratio, width, height)
-        found = self._find_nearly(size)
+        found = self._find_made(original, wanted)
         if found is not None:
             return found
         made = call(
             _resize,
             partial(original.open_file, store, use_seek=True),
-            partial(_thumbnail_size, ratio=ratio, width=width, height=height),
+            wanted,
             relationship.info.get(POLICY_KEY) or ImagePolicy(),
             filter=filter,
             first_frame=first_frame,
@@ -276,11 +277,12 @@ class BaseImageSet(Generic[I]):
         )
         with made.file:
             size = made.width, made.height
-            found = self._find_nearly(size, tolerance=0) or self._claim(original, size)
+            found = next(iter(self._candidates(width=made.width, height=made.height)), None)
+            found = found or self._claim(original, size)
             if found is not None:
                 return found
             attachment = call(Attachment.of_file, store, made.file, 2**63)
-        image = self._insert(attachment, size, made.mimetype, False, (), {})
+        image = self._insert(attachment, size, made.mimetype, False, inherited=_needed(original))
         session = object_session(original)
         if session is None or not inspect(original).persistent or not has_gap_locks(session, relationship.mapper):
             return image
@@ -354,20 +356,15 @@ class BaseImageSet(Generic[I]):
 
     def _candidates(self, **wanted: Any) -> list[I]:
         """The images of this set that have these values."""
-        home = self.query
-        if home._members is None and getattr(home, "instance", None) is None:
-            return list(home.filter_by(**self.identity_map, **wanted))
-        wanted.update(self.identity_map)
-        return [image for image in home if all(getattr(image, name) == value for name, value in wanted.items())]
+        return self.query._matching(**{**wanted, **self.identity_map})
 
-    def _find_nearly(self, size: tuple[int, int], tolerance: int = 1) -> I | None:
-        """The image of a size. The original library rounded down, so that its thumbnails may be a pixel smaller."""
-        width, height = size
-        for image in self._candidates():
-            off = abs(image.width - width) + abs(image.height - height)
-            if off == 0 or (off <= tolerance and not image.original):
-                return image
-        return None
+    def _find_made(self, original: I, wanted: Wanted) -> I | None:
+        """The image of a size that was made before."""
+        sizes = [wanted.of(original.size)]
+        if getattr(original, "revision", None) is None:
+            sizes += wanted.formerly_of(original.size)
+        made = {image.size: image for image in self._candidates()}
+        return next((made[size] for size in sizes if size in made), None)
 
     def _claim(self, original: I, size: tuple[int, int]) -> I | None:
         """Make sure that no other transaction makes the same size until this one ends, or get what one has made."""
@@ -398,12 +395,16 @@ class BaseImageSet(Generic[I]):
         extra_kwargs: Mapping[str, Any] | None,
         policy: ImagePolicy | None,
     ) -> I:
+        if size is not None:
+            size = pixels("width", size[0]), pixels("height", size[1])
+        if not (mimetype is None or isinstance(mimetype, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"expected a text such as 'image/png' as mimetype, not {mimetype!r}")
         if not isinstance(content, bytes) and not hasattr(content, "read"):
             raise TypeError(f"expected a readable binary file, and {content!r} has no read()")
         owner, relationship = self.query._place()
         store = find_store(store, self.original, owner=owner, mapper=relationship.mapper)
-        policy = policy or relationship.info.get(POLICY_KEY) or ImagePolicy()
-        attachment, info = call(_read, store, content, policy, size is None or mimetype is None)
+        accepted: ImagePolicy = policy or relationship.info.get(POLICY_KEY) or ImagePolicy()
+        attachment, info = call(_read, store, content, accepted, size is None or mimetype is None)
         if info is not None:
             size = size or (info.width, info.height)
             mimetype = mimetype or info.mimetype
@@ -411,6 +412,8 @@ class BaseImageSet(Generic[I]):
         assert mimetype is not None
         if mimetype.startswith("image/x-"):
             mimetype = "image/" + mimetype.removeprefix("image/x-")
+        if not original and any(image.original for image in self._candidates(width=size[0], height=size[1])):
+            raise ValueError(f"expected a thumbnail of another size than the original, not {size[0]}x{size[1]}")
         return self._insert(attachment, size, mimetype, original, extra_args or (), extra_kwargs or {})
 
     def _insert(
@@ -419,18 +422,19 @@ class BaseImageSet(Generic[I]):
         size: tuple[int, int],
         mimetype: str,
         original: bool,
-        extra_args: Sequence[Any],
-        extra_kwargs: Mapping[str, Any],
+        extra_args: Sequence[Any] = (),
+        extra_kwargs: Mapping[str, Any] = MappingProxyType({}),
+        inherited: Mapping[str, Any] = MappingProxyType({}),
     ) -> I:
         home = self.query._current()
         owner, relationship = home._place()
         cls = relationship.mapper.class_
-        known = _known_keys(owner, relationship) | dict(self.identity_map)
+        known = {**inherited, **_known_keys(owner, relationship), **self.identity_map}
         arguments = dict(extra_kwargs)
         if dataclasses.is_dataclass(cls):
-            # Its constructor may insist on key columns, and takes no others.
-            fields = {field.name for field in dataclasses.fields(cls) if field.init}
-            arguments = {name: value for name, value in known.items() if name in fields} | arguments
+            # Its constructor may insist on some of them, and takes no others.
+            fields = [field.name for field in dataclasses.fields(cls) if field.init][len(extra_args) :]
+            arguments = {name: known[name] for name in fields if name in known} | arguments
         image: I = cls(*extra_args, **arguments)
         image.width, image.height = size
         image.mimetype = mimetype
@@ -561,60 +565,42 @@ def _read(
         return attachment, probe(file, policy)
 
 
-def _resize(
-    open_source: Callable[[], IO[bytes]],
-    size_for: Callable[[int, int], tuple[int, int]],
-    policy: ImagePolicy,
-    **options: Any,
-) -> Resized:
+def _resize(open_source: Callable[[], IO[bytes]], wanted: Wanted, policy: ImagePolicy, **options: Any) -> Resized:
+    # What is wished of uploads was asked when this one came.
+    policy = dataclasses.replace(
+        policy, types=None, min_side=None, max_side=None, min_aspect_ratio=None, max_aspect_ratio=None
+    )
     with open_source() as source:
         # The file knows best: the original library did not turn what a camera held upright.
         info = probe(source, policy)
-        return resize(source, info, *size_for(info.width, info.height), policy=policy, **options)
+        size = wanted.of((info.width, info.height))
+        return resize(source, info, *size, policy=policy, **options)
 
 
 def _known_keys(owner: Any, relationship: Any) -> dict[str, Any]:
     """The attributes of an image that its owner says, with their values as far as they are known without SQL."""
     state = inspect(owner)
-    identity = dict(zip(state.mapper.primary_key, state.identity or (), strict=False))
+    name_of = state.mapper.get_property_by_column
+    identity = dict(zip(map(name_of, state.mapper.primary_key), state.identity or (), strict=False))
     known = {}
     for local, remote in relationship.local_remote_pairs:
-        name = state.mapper.get_property_by_column(local).key
-        value = identity.get(local, state.dict.get(name))
+        attribute = name_of(local)
+        value = identity.get(attribute, state.dict.get(attribute.key))
         known[relationship.mapper.get_property_by_column(remote).key] = value
     return known
+
+
+def _needed(original: Any) -> dict[str, Any]:
+    """What a row cannot do without, and only the application knows: a thumbnail has it from its original."""
+    needed = {}
+    for attribute in inspect(original).mapper.column_attrs:
+        column: Any = attribute.columns[0]
+        has_default = column.default is not None or column.server_default is not None
+        if not (column.nullable or column.primary_key or has_default or attribute.key == "mimetype"):
+            needed[attribute.key] = getattr(original, attribute.key)
+    return needed
 
 
 def _newness(image: Any) -> tuple[bool, datetime.datetime]:
     created_at: datetime.datetime = image.created_at
     return not inspect(image).has_identity, created_at.replace(tzinfo=None)
-
-
-def _check_size(ratio: Any, width: Any, height: Any) -> None:
-    given = {
-        name: value for name, value in (("ratio", ratio), ("width", width), ("height", height)) if value is not None
-    }
-    if len(given) != 1:
-        raise TypeError(f"expected one of ratio, width and height, not {' and '.join(given) or 'none of them'}")
-    ((name, value),) = given.items()
-    kind: Any = numbers.Real if name == "ratio" else numbers.Integral
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"expected {kind.__name__.lower()} number as {name}, not {value!r}")
-    if not 0 < value < math.inf:
-        raise ValueError(f"expected a positive, finite {name}, not {value!r}")
-
-
-def _thumbnail_size(
-    original_width: int, original_height: int, ratio: float | None, width: int | None, height: int | None
-) -> tuple[int, int]:
-    if width is not None:
-        return int(width), _rounded(original_height * int(width), original_width)
-    if height is not None:
-        return _rounded(original_width * int(height), original_height), int(height)
-    numerator, denominator = float(ratio or 0).as_integer_ratio()
-    return _rounded(original_width * numerator, denominator), _rounded(original_height * numerator, denominator)
-
-
-def _rounded(numerator: int, denominator: int) -> int:
-    """The nearest integer, halves up, at least 1: in integers, since a float may be too small for what is asked for."""
-    return max(1, (2 * numerator + denominator) // (2 * denominator))
