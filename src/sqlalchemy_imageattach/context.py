@@ -18,6 +18,7 @@ must always be true that
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -27,11 +28,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 from .exc import ContextError
 from .store import FileKey, Store, StoredFile
-
-try:
-    from greenlet import getcurrent as _current_greenlet
-except ImportError:  # an extra of SQLAlchemy's, not ours to need
-    _current_greenlet = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from .entity import Image
@@ -124,8 +120,9 @@ def get_current_context_id() -> object:
         task = None
     if task is not None:
         return task
-    if _current_greenlet is not None:
-        greenlet = _current_greenlet()
+    # Where nobody has imported greenlet, nobody runs in one.
+    if (greenlets := sys.modules.get("greenlet")) is not None:
+        greenlet: Any = greenlets.getcurrent()
         # The greenlet without a parent is the thread's own.
         if greenlet.parent is not None:
             return greenlet

@@ -199,12 +199,6 @@ class StoreContract:
         _put(store, key, b"bytes")
         assert _get(store, key) == b"bytes"
 
-    def test_file_opened_in_text_mode_is_refused(self, store: Store, key: FileKey) -> None:
-        with pytest.raises(TypeError):
-            store.put_key(cast("IO[bytes]", io.StringIO("text")), key, False)
-        with pytest.raises(OSError):  # noqa: PT011
-            _get(store, key)
-
     def test_revisions_are_kept_side_by_side(self, store: Store, key: FileKey) -> None:
         if not takes_revision(store):
             pytest.skip("this store takes no revision, which is its right")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote
 
 import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
 
 from sqlalchemy_imageattach.context import LocalProxyStore
 from sqlalchemy_imageattach.store import Store
@@ -83,6 +86,24 @@ class TestStoreWrittenWithTheGuide(StoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Store:
         return OneFolderStore(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def documented() -> dict[str, Any]:
+    """What docs/stores.md defines."""
+    document = Sybil(parsers=[PythonCodeBlockParser()]).parse(Path(__file__).parents[2] / "docs" / "stores.md")
+    document.namespace["__name__"] = __name__
+    for example in document.examples():
+        example.evaluate()
+    return document.namespace
+
+
+class TestDocumentedStore(StoreContract):
+    @pytest.fixture(params=["SqliteStore", "RevisionStore"])
+    def store(self, request: pytest.FixtureRequest, tmp_path: Path, documented: dict[str, Any]) -> Iterator[Store]:
+        store = documented[request.param](tmp_path / "files.sqlite")
+        yield store
+        store.database.close()
 
 
 def test_class_without_the_fixture_says_what_it_needs(tmp_path: Path) -> None:

@@ -232,6 +232,13 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_done(store: FileSys
     assert list(tmp_path.iterdir()) == []
 
 
+def test_file_opened_in_text_mode_is_refused(store: FileSystemStore, tmp_path: Path) -> None:
+    text: Any = io.StringIO("text")
+    with pytest.raises(TypeError, match="bytes-like object is required"):
+        store.put_key(text, KEY, False)
+    assert names(tmp_path) == set()
+
+
 def test_file_in_the_way_of_a_folder_is_an_error_that_names_it(store: FileSystemStore, tmp_path: Path) -> None:
     (tmp_path / "images").write_bytes(b"")
     with pytest.raises(StoreError, match="could not store a file: Not a directory"):
@@ -274,6 +281,22 @@ def test_writers_make_folders_while_others_remove_empty_ones(store: FileSystemSt
         thread.join()
     assert errors == []
     assert names(tmp_path) == set()
+
+
+def test_folder_that_is_removed_as_soon_as_it_is_made_is_made_again(
+    store: FileSystemStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir, removals = os.mkdir, iter(range(10))
+
+    def mkdir_and_rmdir(path: str) -> None:
+        mkdir(path)
+        if next(removals, None) is not None:
+            Path(path).rmdir()
+
+    monkeypatch.setattr(os, "mkdir", mkdir_and_rmdir)
+    store.put_key(io.BytesIO(b"bytes"), KEY, False)
+    with store.get_key(KEY) as file:
+        assert file.read() == b"bytes"
 
 
 def test_first_writes_into_new_folders_by_many_processes_succeed(tmp_path: Path) -> None:
