@@ -51,7 +51,9 @@ def noise(width: int, height: int) -> Image.Image:
 
 
 def animation(mimetype: str, frames: int = 4, width: int = 80, height: int = 60, **options: Any) -> io.BytesIO:
-    images = [Image.new("RGB", (width, height), (60 * index % 256, 90, 255 - 60 * index % 256)) for index in range(frames)]
+    images = [
+        Image.new("RGB", (width, height), (60 * index % 256, 90, 255 - 60 * index % 256)) for index in range(frames)
+    ]
     return saved(images[0], mimetype, save_all=True, append_images=images[1:], duration=120, loop=0, **options)
 
 
@@ -92,7 +94,9 @@ def png_chunk(name: bytes, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
 
 
-def png(width: int, height: int, chunks: Iterable[bytes] = (), depth: int = 8, color: int = 2, interlace: int = 0) -> bytes:
+def png(
+    width: int, height: int, chunks: Iterable[bytes] = (), depth: int = 8, color: int = 2, interlace: int = 0
+) -> bytes:
     """A PNG of any declared size, with zeros for pixels as far as a few kilobytes of them go."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
     rows = min(height, 2_000_000 // (width * channels + 1) + 1)

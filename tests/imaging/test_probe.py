@@ -106,7 +106,7 @@ def test_svg_may_have_any_encoding_and_a_prologue(encoding: str) -> None:
         '<image href="photo.png"/>',
         '<use href="other.svg#part"/>',
         '<rect style="fill: url(http://example.com/x.svg#a)"/>',
-        '<rect filter="url(\'other.svg#f\')"/>',
+        "<rect filter=\"url('other.svg#f')\"/>",
         "<style>@import 'http://example.com/x.css';</style>",
         "<style>@font-face { src: url(font.woff) }</style>",
         '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="/etc/passwd"/>',
@@ -140,7 +140,9 @@ def test_html_is_not_an_image_whatever_it_contains() -> None:
         assert error.value.reason == "unknown_type"
 
 
-@pytest.mark.parametrize("data", [b"garbage" * 100, b"\0" * 1000, b"P6 1 1 255 abc", b"BM but not a bitmap, just text", b"1"])
+@pytest.mark.parametrize(
+    "data", [b"garbage" * 100, b"\0" * 1000, b"P6 1 1 255 abc", b"BM but not a bitmap, just text", b"1"]
+)
 def test_garbage_is_of_unknown_type(data: bytes) -> None:
     with pytest.raises(InvalidImageError) as error:
         probe(io.BytesIO(data))

@@ -21,7 +21,10 @@ def _heic() -> io.BytesIO:
 
 
 WHOLE: dict[str, Callable[[], io.BytesIO]] = {
-    **{mimetype: lambda mimetype=mimetype: pictures.saved(pictures.noise(64, 48), mimetype) for mimetype in pictures.FORMATS},  # type: ignore[misc]
+    **{
+        mimetype: lambda mimetype=mimetype: pictures.saved(pictures.noise(64, 48), mimetype)
+        for mimetype in pictures.FORMATS
+    },  # type: ignore[misc]
     "progressive JPEG": lambda: pictures.saved(pictures.noise(64, 48), "image/jpeg", progressive=True),
     "lossless WebP": lambda: pictures.saved(pictures.noise(64, 48), "image/webp", lossless=True),
     "deflated TIFF": lambda: pictures.saved(pictures.noise(64, 48), "image/tiff", compression="tiff_adobe_deflate"),
@@ -40,11 +43,17 @@ def test_every_beginning_of_a_file_is_refused(name: str) -> None:
     data = WHOLE[name]().getvalue()
     probe(io.BytesIO(data))
     random.seed(1)
-    for length in sorted({*range(1, min(len(data), 200)), *random.sample(range(1, len(data)), 200 if len(data) > 400 else 0), len(data) - 1}):
-        with pytest.raises(InvalidImageError) as error:
-            probe(io.BytesIO(data[:length]))
-            pytest.fail(f"{length} of {len(data)} bytes were taken for the whole")
-        assert error.value.reason in ("truncated", "unknown_type", "damaged"), length
+    some = random.sample(range(1, len(data)), 200) if len(data) > 400 else []
+    for length in {*range(1, min(len(data), 200)), *some, len(data) - 1}:
+        assert _reason(data[:length]) in ("truncated", "unknown_type", "damaged"), f"{length} of {len(data)} bytes"
+
+
+def _reason(data: bytes) -> str | None:
+    try:
+        probe(io.BytesIO(data))
+    except InvalidImageError as error:
+        return error.reason
+    return None
 
 
 @pytest.mark.parametrize("name", WHOLE)

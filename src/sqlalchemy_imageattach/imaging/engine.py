@@ -33,7 +33,21 @@ from .header import Header, unpack
 if TYPE_CHECKING:
     import pyvips
 
-__all__ = ("Engine", "Job", "choose", "choose_here", "disagreeing", "is_srgb", "undecodable", "vips_may_work")
+__all__ = (
+    "PIXELS_IN_MEMORY",
+    "Change",
+    "Engine",
+    "Job",
+    "choose",
+    "choose_here",
+    "disagreeing",
+    "is_srgb",
+    "undecodable",
+    "vips_may_work",
+)
+
+#: Results of more pixels are written to disk, with no copy in memory.
+PIXELS_IN_MEMORY = 1_000_000
 
 Change = Callable[["pyvips.Image"], "pyvips.Image"]
 

@@ -29,9 +29,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from ..exc import InvalidImageError, MissingDependencyError
+from ..exc import ImageAttachError, InvalidImageError, MissingDependencyError
 from . import pdf
-from .engine import Change, Job, disagreeing, is_srgb, undecodable, vips_may_work
+from .engine import PIXELS_IN_MEMORY, Change, Job, disagreeing, is_srgb, undecodable, vips_may_work
 from .filters import DEFAULT_FILTER
 from .source import ViewReader
 
@@ -71,53 +71,65 @@ _UPRIGHT = {
 # All frames of a result together; they are held in memory, four bytes a pixel.
 _MAX_HELD_PIXELS = 40_000_000
 
-_MAX_IN_MEMORY = 1024 * 1024
-
 # By how much an image may stay larger than the result when it is shrunk cheaply first.
 _GAP = 2.0
 
 
 def resize(job: Job) -> tuple[IO[bytes], int, int]:
-    if job.frames > 1 and job.frames * job.width * job.height > _MAX_HELD_PIXELS:
-        raise InvalidImageError(
-            f"{job.frames} frames of {job.width}x{job.height} pixels were asked for, "
-            f"more than {_MAX_HELD_PIXELS} pixels; ask for the first frame",
-            reason="target_too_large",
-        )
+    size = (job.width, job.height)
+    _check_held(job)
     with _translating(job):
-        image = _opened(job)
-        frames, timing = _frames(job, image)
+        image, upright = _opened(job)
+        frames, timing = _frames(job, image, upright, None if job.preprocess else size)
+    if job.preprocess is not None:
+        frames = _changed(frames, job.preprocess)
+        frames = [frame.resize(size, _resample(job), reducing_gap=_GAP) for frame in frames]
     if job.postprocess is not None:
         frames = _changed(frames, job.postprocess)
     return _encoded(frames, timing, job.mimetype)
 
 
-def _opened(job: Job) -> Image.Image:
+def _check_held(job: Job) -> None:
+    pixels = job.width * job.height
+    if job.preprocess is not None:
+        pixels = max(pixels, job.header.width * job.header.height)
+    if job.frames > 1 and job.frames * pixels > _MAX_HELD_PIXELS:
+        raise InvalidImageError(
+            f"expected at most {_MAX_HELD_PIXELS} pixels in all frames of such an {job.mimetype}, "
+            f"got {job.frames} frames of {pixels} pixels; ask for a smaller size, or for the first frame",
+            reason="target_too_large",
+        )
+
+
+def _opened(job: Job) -> tuple[Image.Image, Image.Transpose | None]:
+    """Opens an image, without decoding it, and tells how it has to be turned."""
     file = io.BufferedReader(ViewReader(job.data))
-    expected = job.header.width, job.header.height
+    mimetype = job.header.mimetype
+    if mimetype == "application/pdf":
+        return pdf.render(job.data, job.width, job.height), None
     image: Image.Image
-    if job.header.mimetype == "application/pdf":
-        return pdf.render(job.data, job.width, job.height)
-    if job.header.mimetype == "image/heic":
+    if mimetype == "image/heic":
         try:
             from pillow_heif import HeifImageFile
         except ImportError:
             raise MissingDependencyError("HEIC needs an extra: pip install 'SQLAlchemy-ImageAttach[heif]'") from None
         image = HeifImageFile(file)  # type: ignore[no-untyped-call]
-        # It comes upright.
-        expected = job.header.info.width, job.header.info.height
     else:
-        image = _PLUGINS[job.header.mimetype](file)
-    if image.size != expected:
+        image = _PLUGINS[mimetype](file)
+    # These two turn it themselves.
+    is_upright = mimetype in ("image/heic", "image/tiff")
+    header = job.header.info if is_upright else job.header
+    if image.size != (header.width, header.height):
         raise disagreeing(job.header, *image.size)
-    return image
+    return image, None if is_upright else _UPRIGHT.get(job.header.orientation)
 
 
-def _frames(job: Job, image: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
-    """Decodes and resizes frame by frame."""
-    upright = None if job.header.mimetype == "image/heic" else _UPRIGHT.get(job.header.orientation)
+def _frames(
+    job: Job, image: Image.Image, upright: Image.Transpose | None, size: tuple[int, int] | None
+) -> tuple[list[Image.Image], dict[str, Any]]:
+    """Decodes frame by frame, and resizes each if a size is given."""
     if job.frames == 1:
-        return [_resized(job, image, upright)], {}
+        return [_decoded(job, image, upright, size)], {}
     made: list[Image.Image] = []
     durations: list[float] = []
     index = 0
@@ -126,43 +138,39 @@ def _frames(job: Job, image: Image.Image) -> tuple[list[Image.Image], dict[str, 
             image.seek(index)
         except EOFError:
             break
-        index += 1
         image.load()
+        index += 1
         if index == 1 and image.info.get("default_image"):
             # Shown only where animations are not.
             continue
-        made.append(_resized(job, image, upright))
+        made.append(_decoded(job, image, upright, size))
         durations.append(image.info.get("duration", 0))
     if not made:
         raise undecodable(job.header, "it has no frame")
-    return made, {
-        "duration": durations,
-        "loop": image.info.get("loop", 0 if job.header.mimetype != "image/gif" else None),
-    }
+    # A GIF that does not say how often is shown once.
+    loop = image.info.get("loop", None if job.header.mimetype == "image/gif" else 0)
+    return made, {"duration": durations} if loop is None else {"duration": durations, "loop": loop}
 
 
-def _resized(job: Job, image: Image.Image, upright: Image.Transpose | None) -> Image.Image:
-    sideways = job.header.orientation >= 5 and upright is not None
-    size = (job.height, job.width) if sideways else (job.width, job.height)
-    if job.preprocess is not None:
-        image = _srgb(image)
-        if upright is not None:
-            image = image.transpose(upright)
-        (image,) = _changed([image], job.preprocess)
-        return image.resize((job.width, job.height), _resample(job), reducing_gap=_GAP)
-    box = None
-    if job.filter == DEFAULT_FILTER:
-        # JPEG can be decoded at an eighth, a quarter or a half of its size.
-        drafted = image.draft(None, (round(size[0] * _GAP), round(size[1] * _GAP)))
-        box = drafted[1] if drafted else None
+def _decoded(
+    job: Job, image: Image.Image, upright: Image.Transpose | None, size: tuple[int, int] | None
+) -> Image.Image:
+    opened = image
     profile = image.info.get("icc_profile")
-    image.load()
-    image = _plain(image)
-    image = image.resize(size, _resample(job), box=box, reducing_gap=_GAP)
-    if profile:
-        image.info["icc_profile"] = profile
-    image = _srgb(image)
-    return image if upright is None else image.transpose(upright)
+    if size is not None:
+        if upright is not None and job.header.orientation >= 5:
+            size = size[::-1]
+        box = None
+        if job.filter == DEFAULT_FILTER:
+            # JPEG can be decoded at an eighth, a quarter or a half of its size.
+            drafted = image.draft(None, (round(size[0] * _GAP), round(size[1] * _GAP)))
+            box = drafted[1] if drafted else None
+        image = _plain(image).resize(size, _resample(job), box=box, reducing_gap=_GAP)
+    image = _srgb(_plain(image), profile)
+    if upright is not None:
+        return image.transpose(upright)
+    # The next frame is decoded into the same object.
+    return image.copy() if image is opened else image
 
 
 def _resample(job: Job) -> Image.Resampling:
@@ -171,6 +179,7 @@ def _resample(job: Job) -> Image.Resampling:
 
 def _plain(image: Image.Image) -> Image.Image:
     """Brings an image into a mode that can be resized: no palette, eight bits."""
+    image.load()
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "LAB"):
         # Transparency by a colour is transparency too.
         return image.convert("RGBA") if "transparency" in image.info and image.mode in ("L", "RGB") else image
@@ -184,9 +193,7 @@ def _plain(image: Image.Image) -> Image.Image:
     )
 
 
-def _srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    image = _plain(image)
+def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile and not is_srgb(profile):
         alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
         opaque = image.convert(image.mode[:-1]) if alpha else image
@@ -204,8 +211,9 @@ def _srgb(image: Image.Image) -> Image.Image:
 def _changed(frames: list[Image.Image], change: Change) -> list[Image.Image]:
     """Hands the frames to a callback as the one pyvips image that it wants."""
     if not vips_may_work():
-        raise MissingDependencyError(
-            "preprocess and postprocess take images of pyvips, and libvips cannot be used in this process"
+        raise ImageAttachError(
+            "preprocess and postprocess take images of libvips, which is not there or, as this process was forked from "
+            "one in which it had worked, cannot be used; start such processes by spawning them"
         )
     from . import vips
 
@@ -225,7 +233,7 @@ def _encoded(frames: list[Image.Image], timing: dict[str, Any], mimetype: str) -
         options |= {
             "save_all": True,
             "append_images": frames[1:],
-            **{key: value for key, value in timing.items() if value is not None},
+            **timing,
         }
         if mimetype == "image/gif" and any("A" in frame.mode for frame in frames):
             options["disposal"] = 2
@@ -235,11 +243,16 @@ def _encoded(frames: list[Image.Image], timing: dict[str, Any], mimetype: str) -
         # Whatever was read with it would be written with it.
         frame.info = {}
     with contextlib.ExitStack() as stack:
-        file = cast(IO[bytes], stack.enter_context(tempfile.SpooledTemporaryFile(_MAX_IN_MEMORY)))
+        pixels = len(frames) * frames[0].width * frames[0].height
+        file = stack.enter_context(io.BytesIO() if pixels <= PIXELS_IN_MEMORY else _on_disk())
         frames[0].save(file, **options)
         file.seek(0)
         stack.pop_all()
     return file, frames[0].width, frames[0].height
+
+
+def _on_disk() -> IO[bytes]:
+    return tempfile.TemporaryFile()
 
 
 def _flattened(image: Image.Image) -> Image.Image:

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import pyvips
 
-from .engine import Change, Job, disagreeing, is_srgb, undecodable
+from .engine import PIXELS_IN_MEMORY, Change, Job, disagreeing, is_srgb, undecodable
 from .filters import DEFAULT_FILTER
 
 __all__ = ("resize",)
@@ -47,9 +47,6 @@ _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
     "image/tiff": (".tif", {"compression": "deflate", "predictor": "horizontal"}),
     "image/webp": (".webp", {"Q": 80, "effort": 2}),
 }
-
-# Results of more pixels are written to disk by the encoder itself, with no copy in memory.
-_PIXELS_IN_MEMORY = 1_000_000
 
 
 def resize(job: Job) -> tuple[IO[bytes], int, int]:
@@ -129,7 +126,7 @@ def _encoded(image: pyvips.Image, mimetype: str) -> tuple[IO[bytes], int, int]:
     if mimetype == "image/jpeg" and image.hasalpha():
         image = image.flatten(background=[255])
     width, height = image.width, image.get_page_height()
-    if image.width * image.height <= _PIXELS_IN_MEMORY:
+    if image.width * image.height <= PIXELS_IN_MEMORY:
         return io.BytesIO(image.write_to_buffer(suffix, keep="none", **options)), width, height
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile())
@@ -141,6 +138,8 @@ def _encoded(image: pyvips.Image, mimetype: str) -> tuple[IO[bytes], int, int]:
 
 @contextlib.contextmanager
 def _translating(job: Job) -> Iterator[None]:
+    # What is left in its buffer are warnings about other images; this takes them out.
+    pyvips.Error("")
     try:
         yield
     except pyvips.Error as error:

@@ -109,10 +109,14 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
 
 def _resized(job: Job) -> tuple[IO[bytes], int, int]:
     with contextlib.ExitStack() as stack:
-        result = stack.enter_context(tempfile.TemporaryFile())
+        result: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
         answer = _run("resize", job, result)
-        result.seek(0)
-        stack.pop_all()
+        if result.seek(0, io.SEEK_END) <= _MEGABYTE:
+            result.seek(0)
+            result = io.BytesIO(result.read())
+        else:
+            stack.pop_all()
+    result.seek(0)
     return result, int(answer["width"]), int(answer["height"])
 
 
