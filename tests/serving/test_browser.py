@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import application
 import pytest
 from application import SMALL_NAME, SVG_NAME
-
-from conftest import COMMANDS, Server, running
+from servers import COMMANDS, Server, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -10,8 +10,7 @@ import pytest
 from application import SECRET
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from conftest import Server
+from servers import Server
 
 # For each of the three servers; together they are ten thousand where everything is tried.
 EXAMPLES = max(settings().max_examples, 3400 if os.environ.get("CI") == "true" else 0)

@@ -7,8 +7,7 @@ from email.utils import formatdate, parsedate_to_datetime
 
 import pytest
 from application import LARGE, LARGE_NAME, PLAIN_NAME, SMALL, SMALL_NAME, SVG_NAME
-
-from conftest import Server
+from servers import Server
 
 ETAG = '"k3v9q2"'
 LONG_AGO = "Wed, 21 Oct 2015 07:28:00 GMT"

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import application
 import pytest
 from application import LARGE, LARGE_NAME, SECRET, SMALL_NAME
-
-from conftest import COMMANDS, Server, running
+from servers import COMMANDS, Server, running
 
 CONFIGURATION = """
 worker_processes 1; daemon off; pid {run}/pid; error_log {run}/error.log;

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from application import SECRET, SMALL, SMALL_NAME
+from servers import Server
 
-from conftest import Server
 from sqlalchemy_imageattach.serving import Folder, Request, respond
 
 PATHS = [
