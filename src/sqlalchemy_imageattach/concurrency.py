@@ -12,6 +12,7 @@ true that
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar, cast
@@ -34,7 +35,8 @@ def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     >>> call(divmod, 7, 2)
     (3, 1)
     """
-    if in_greenlet():
+    # Where greenlet was not imported, and it need not be installed, nobody is in one.
+    if sys.modules.get("greenlet") is not None and in_greenlet():
         return cast("T", await_only(_in_thread(lambda: function(*args, **kwargs))))
     return function(*args, **kwargs)
 
@@ -62,6 +64,7 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     :raises BaseException: what it raises
 
     >>> import asyncio
+import sys
     >>> asyncio.run(run(call, divmod, 7, 2))
     (3, 1)
     """
