@@ -23,11 +23,12 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 def test_attaching_and_making_sizes_work_without_any_extra():
     answer = run("""
-        import models, services
+        import models
+        from sqlalchemy import create_engine
         from sqlalchemy.orm import Session
         from sqlalchemy_imageattach.stores.memory import MemoryStore
 
-        engine, store = services.make_engine("sqlite://"), MemoryStore()
+        engine, store = create_engine("sqlite://"), MemoryStore()
         models.Base.metadata.create_all(engine)
         with Session(engine) as session:
             session.add(user := models.User())

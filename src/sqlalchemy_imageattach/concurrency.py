@@ -64,7 +64,6 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     :raises BaseException: what it raises
 
     >>> import asyncio
-import sys
     >>> asyncio.run(run(call, divmod, 7, 2))
     (3, 1)
     """
