@@ -105,7 +105,8 @@ def statements(engine: Engine) -> Callable[[], contextlib.AbstractContextManager
         seen: list[str] = []
 
         def see(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-            seen.append(statement)
+            if statement != "BEGIN":
+                seen.append(statement)
 
         event.listen(engine, "before_cursor_execute", see)
         try:
