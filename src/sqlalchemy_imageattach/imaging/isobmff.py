@@ -15,7 +15,7 @@ from ..exc import MissingDependencyError
 from . import av1
 from .header import HELD_BYTES, Header, budget, damaged, truncated, unpack
 
-__all__ = ("read_avif", "read_heic", "sniff")
+__all__ = ("metadata_extents", "read_avif", "read_heic", "sniff")
 
 _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "image/avif"),
@@ -106,7 +106,7 @@ def _read(data: memoryview, mimetype: str) -> Header:
             orientation = _mirrored(orientation, data[start] & 1)
     frames = 1
     if mimetype == "image/avif":
-        _check_frame_sizes(data, _item_extents(data, meta), width, height)
+        _check_frame_sizes(data, _item_extents(data, meta, b"av01"), width, height)
         if b"moov" in top:
             table = _child(data, top[b"moov"], b"trak", b"mdia", b"minf", b"stbl")
             frames = max(1, unpack(">I", data, _child(data, table, b"stsz")[0] + 8)[0])
@@ -171,9 +171,21 @@ def _mirrored(orientation: int, axis: int) -> int:
     return _MIRROR[orientation] if axis else _turned(_MIRROR[orientation], 2)
 
 
-def _item_extents(data: memoryview, meta: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yields where in the file the bitstreams of the items are: ISO/IEC 14496-12, 8.11.3."""
-    coded = set(_coded_items(data, meta))
+def metadata_extents(data: memoryview) -> Iterator[tuple[int, int]]:
+    """Yields where there is what is not needed to show a picture: EXIF, XMP, and boxes of applications' own."""
+    top = {}
+    for kind, start, end in _boxes(data, 0, len(data)):
+        top[kind] = (start, end)
+        if kind not in (b"ftyp", b"meta", b"mdat", b"moov"):
+            yield start, end
+    if b"moov" in top:
+        raise damaged("an animation has metadata in other places, which are not known here")
+    yield from _item_extents(data, (top[b"meta"][0] + 4, top[b"meta"][1]), b"Exif", b"mime")
+
+
+def _item_extents(data: memoryview, meta: tuple[int, int], *kinds: bytes) -> Iterator[tuple[int, int]]:
+    """Yields where in the file items of some kinds are: ISO/IEC 14496-12, 8.11.3."""
+    wanted = set(_items(data, meta, kinds))
     start, end = _child(data, meta, b"iloc")
     version = data[start]
     sizes, more_sizes = data[start + 4], data[start + 5]
@@ -199,18 +211,18 @@ def _item_extents(data: memoryview, meta: tuple[int, int]) -> Iterator[tuple[int
         for _ in range(number(2)):
             number(index_size)
             offset, length = base + number(offset_size), number(length_size)
-            if item in coded and method == 0:
+            if item in wanted and method == 0:
                 if offset + length > len(data):
                     raise truncated(f"it declares pixels up to byte {offset + length}, and has {len(data)}")
                 yield offset, offset + (length or len(data))
 
 
-def _coded_items(data: memoryview, meta: tuple[int, int]) -> Iterator[int]:
+def _items(data: memoryview, meta: tuple[int, int], kinds: tuple[bytes, ...]) -> Iterator[int]:
     start, end = _child(data, meta, b"iinf")
     for kind, entry, _ in _boxes(data, start + (6 if data[start] == 0 else 8), end):
         if kind == b"infe" and data[entry] >= 2:
             item, name = unpack(">H2x4s" if data[entry] == 2 else ">I2x4s", data, entry + 4)
-            if name == b"av01":
+            if name in kinds:
                 yield item
 
 

@@ -3,90 +3,108 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from .header import HELD_BYTES, Header, budget, damaged, truncated, unpack
 from .tiff import read_orientation
 
-__all__ = ("jpeg_segments", "png_chunks", "read_bmp", "read_gif", "read_jpeg", "read_png", "read_webp", "riff_chunks")
+__all__ = (
+    "GIF_EXTENSION",
+    "GIF_IMAGE",
+    "GIF_TRAILER",
+    "JPEG_APP1",
+    "JPEG_EOI",
+    "JPEG_SCAN",
+    "JPEG_SOS",
+    "gif_blocks",
+    "gif_screen_end",
+    "jpeg_segments",
+    "png_chunks",
+    "read_bmp",
+    "read_gif",
+    "read_jpeg",
+    "read_png",
+    "read_webp",
+    "riff_chunks",
+)
 
 # Five bytes a pixel: the decoded picture, and another form of it.
 _WHOLE_CANVAS = 5 / HELD_BYTES
+
+GIF_EXTENSION, GIF_IMAGE, GIF_TRAILER = 0x21, 0x2C, 0x3B
 
 # Markers without a length: TEM, the restart markers and SOI.
 _BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 # Start of frame; C4, C8 and CC are other things.
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
-_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+JPEG_SCAN, JPEG_EOI, JPEG_SOS, JPEG_APP1 = 0x00, 0xD9, 0xDA, 0xE1
 
-# In entropy-coded data every FF is followed by 00 or by a restart marker, so these two are what they seem to be.
+# In entropy-coded data every FF is followed by 00 or by a restart marker, so these are what they seem to be.
+_END_OF_SCAN = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _END_OF_IMAGE = re.compile(rb"\xff\xd9")
 _START_OF_SCAN = re.compile(rb"\xff\xda\x00")
 
 
-def jpeg_segments(data: memoryview) -> list[tuple[int, int, int]]:
-    """Lists the segments of a JPEG up to its first scan, as (marker, start, end); the start is that of the marker.
+def jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
+    """Yields the segments of a JPEG as (marker, start, end) of the payload, and entropy-coded data as ``JPEG_SCAN``.
 
     `ITU T.81, B.1 <https://www.w3.org/Graphics/JPEG/itu-t81.pdf>`_
     """
-    segments: list[tuple[int, int, int]] = []
     at = 2
     for _ in budget(data):
         if data[at] != 0xFF:
             raise damaged(f"there is no marker at byte {at} of the JPEG")
-        start = at
         while data[at + 1] == 0xFF:
             at += 1
         marker = data[at + 1]
         at += 2
         if marker in _BARE:
             continue
-        if marker == _EOI:
-            raise damaged("the JPEG ends before its picture")
+        if marker == JPEG_EOI:
+            yield marker, at, at
+            return
         (length,) = unpack(">H", data, at)
         if length < 2:
             raise damaged(f"the segment at byte {at} of the JPEG has a length of {length}")
-        at += length
-        if at > len(data):
-            raise truncated(f"the JPEG declares a segment up to byte {at}, and has {len(data)}")
-        segments.append((marker, start, at))
-        if marker == _SOS:
-            return segments
+        end = at + length
+        if end > len(data):
+            raise truncated(f"the JPEG declares a segment up to byte {end}, and has {len(data)}")
+        yield marker, at + 2, end
+        at = end
+        if marker == JPEG_SOS:
+            if not (found := _END_OF_SCAN.search(data, at)):
+                raise truncated("the JPEG has no end marker")
+            yield JPEG_SCAN, at, found.start()
+            at = found.start()
     raise damaged("the JPEG has too many segments")
 
 
 def read_jpeg(data: memoryview) -> Header:
-    width = height = 0
+    width = height = scans = 0
     orientation, weight = 1, 1.0
     frame = None
-    segments = jpeg_segments(data)
-    for marker, start, end in segments:
-        # Fill bytes may come before the marker, so the payload is counted from the declared length.
-        payload = _jpeg_payload(data, start)
+    for marker, start, end in jpeg_segments(data):
         if marker in _SOF:
             if frame is not None:
                 raise damaged("the JPEG has two frame headers")
             frame = marker
-            height, width = unpack(">HH", data, payload + 1)
-            weight = _jpeg_weight(data[payload + 5 : end]) if frame in _PROGRESSIVE else 1.0
-        elif marker == _APP1 and bytes(data[payload : payload + 6]) == b"Exif\0\0":
-            orientation = read_orientation(data[payload + 6 : end])
-    if frame is None:
-        raise damaged("the JPEG has no frame header")
-    scans = segments[-1][1]
+            height, width = unpack(">HH", data, start + 1)
+            weight = _jpeg_weight(data[start + 5 : end]) if frame in _PROGRESSIVE else 1.0
+        elif marker == JPEG_APP1 and bytes(data[start : start + 6]) == b"Exif\0\0":
+            orientation = read_orientation(data[start + 6 : end])
+        elif marker == JPEG_SOS:
+            scans = start
+            break
+    if frame is None or not scans:
+        raise damaged("the JPEG has no picture")
     if frame in _PROGRESSIVE:
         # Each scan goes over all coefficients again; twenty take as long as decoding does.
-        weight = max(weight, sum(1 for _ in _START_OF_SCAN.finditer(data, scans)) / 20)
+        weight = max(weight, sum(1 for _ in _START_OF_SCAN.finditer(data, scans - 4)) / 20)
     # Cameras append previews and videos after the end marker, so it need not be last; but mostly it is.
     if bytes(data[-2:]) != b"\xff\xd9" and not _END_OF_IMAGE.search(data, scans):
         raise truncated("the JPEG has no end marker")
     return Header("image/jpeg", width, height, orientation=orientation, weight=weight)
-
-
-def _jpeg_payload(data: memoryview, start: int) -> int:
-    while data[start + 1] == 0xFF:
-        start += 1
-    return start + 4
 
 
 def _jpeg_weight(components: memoryview) -> float:
@@ -147,31 +165,27 @@ def read_png(data: memoryview) -> Header:
     return Header("image/png", width, height, frames, orientation, max(1.0, held / HELD_BYTES))
 
 
-def read_gif(data: memoryview) -> Header:
-    """`GIF89a <https://www.w3.org/Graphics/GIF/spec-gif89a.txt>`_"""
-    width, height, flags = unpack("<HHB", data, 6)
-    at = 13 + _color_table(flags)
-    frames = 0
-    # Blocks have 256 bytes at most, so there are many of them.
+def gif_blocks(data: memoryview) -> Iterator[tuple[int, int, int]]:
+    """Yields the blocks of a GIF after its global colour table, as (kind, start, end), the trailer last.
+
+    `GIF89a <https://www.w3.org/Graphics/GIF/spec-gif89a.txt>`_
+    """
+    at = gif_screen_end(data)
+    # Blocks consist of blocks of 256 bytes at most, so there are many of them.
     parts = iter(budget(data, 64))
     for _ in parts:
         if at >= len(data):
             raise truncated("the GIF has no trailer")
-        kind = data[at]
-        if kind == 0x3B:
-            if frames == 0:
-                raise damaged("the GIF has no picture")
-            return Header("image/gif", width, height, frames, weight=_WHOLE_CANVAS)
-        if kind == 0x2C:
-            frames += 1
-            left, top, frame_width, frame_height, flags = unpack("<HHHHB", data, at + 1)
-            # Browsers grow the canvas for the first frame, and cut the others.
-            if frames == 1:
-                width, height = max(width, left + frame_width), max(height, top + frame_height)
-            at += 11 + _color_table(flags)
-        elif kind == 0x21:
+        start, kind = at, data[at]
+        if kind == GIF_TRAILER:
+            yield kind, start, start + 1
+            return
+        if kind == GIF_IMAGE:
+            at += 11 + _color_table(data[at + 9])
+        elif kind == GIF_EXTENSION:
             at += 2
         elif kind == 0:
+            # Some writers put one block terminator too many.
             at += 1
             continue
         else:
@@ -183,7 +197,28 @@ def read_gif(data: memoryview) -> Header:
             at += length + 1
             if length == 0:
                 break
+        yield kind, start, at
     raise damaged("the GIF has too many blocks")
+
+
+def gif_screen_end(data: memoryview) -> int:
+    """Tells where the first block of a GIF is."""
+    return 13 + _color_table(data[10])
+
+
+def read_gif(data: memoryview) -> Header:
+    width, height = unpack("<HH", data, 6)
+    frames = 0
+    for kind, start, _ in gif_blocks(data):
+        if kind == GIF_IMAGE:
+            frames += 1
+            left, top, frame_width, frame_height = unpack("<HHHH", data, start + 1)
+            # Browsers grow the canvas for the first frame, and cut the others.
+            if frames == 1:
+                width, height = max(width, left + frame_width), max(height, top + frame_height)
+    if frames == 0:
+        raise damaged("the GIF has no picture")
+    return Header("image/gif", width, height, frames, weight=_WHOLE_CANVAS)
 
 
 def _color_table(flags: int) -> int:
