@@ -1,12 +1,13 @@
-"""The servers of :mod:`servers` as a fixture."""
+"""The servers of :mod:`serving.servers` as a fixture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import application
 import pytest
-from servers import COMMANDS, Server, running
+
+from serving import application
+from serving.servers import COMMANDS, Server, running
 
 
 @pytest.fixture(scope="session", params=COMMANDS)

@@ -1,4 +1,4 @@
-"""Real servers around :mod:`application`, each with a listening socket that is there before it starts."""
+"""Real servers around :mod:`serving.application`, each with a listening socket that is there before it starts."""
 
 from __future__ import annotations
 

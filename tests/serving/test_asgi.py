@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from application import LARGE, LARGE_NAME, SMALL, SMALL_NAME, fill
 
+from serving.application import LARGE, LARGE_NAME, SMALL, SMALL_NAME, fill
 from sqlalchemy_imageattach.asgi import ImageServer
 from sqlalchemy_imageattach.hosts import current_base_url
 from sqlalchemy_imageattach.serving import Folder, Found

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import application
 import pytest
-from application import SMALL_NAME, SVG_NAME
-from servers import COMMANDS, Server, running
+
+from serving import application
+from serving.application import SMALL_NAME, SVG_NAME
+from serving.servers import COMMANDS, Server, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -7,10 +7,11 @@ import re
 from urllib.parse import quote
 
 import pytest
-from application import SECRET
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import Server
+
+from serving.application import SECRET
+from serving.servers import Server
 
 # For each of the three servers; together they are ten thousand where everything is tried.
 EXAMPLES = max(settings().max_examples, 3400 if os.environ.get("CI") == "true" else 0)

@@ -6,8 +6,9 @@ import os
 from email.utils import formatdate, parsedate_to_datetime
 
 import pytest
-from application import LARGE, LARGE_NAME, PLAIN_NAME, SMALL, SMALL_NAME, SVG_NAME
-from servers import Server
+
+from serving.application import LARGE, LARGE_NAME, PLAIN_NAME, SMALL, SMALL_NAME, SVG_NAME
+from serving.servers import Server
 
 ETAG = '"k3v9q2"'
 LONG_AGO = "Wed, 21 Oct 2015 07:28:00 GMT"

@@ -7,10 +7,11 @@ import socket
 import subprocess
 from collections.abc import Iterator
 
-import application
 import pytest
-from application import LARGE, LARGE_NAME, SECRET, SMALL_NAME
-from servers import COMMANDS, Server, running
+
+from serving import application
+from serving.application import LARGE, LARGE_NAME, SECRET, SMALL_NAME
+from serving.servers import COMMANDS, Server, running
 
 CONFIGURATION = """
 worker_processes 1; daemon off; pid {run}/pid; error_log {run}/error.log;

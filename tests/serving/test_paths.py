@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from application import SECRET, SMALL, SMALL_NAME
-from servers import Server
 
+from serving.application import SECRET, SMALL, SMALL_NAME
+from serving.servers import Server
 from sqlalchemy_imageattach.serving import Folder, Request, respond
 
 PATHS = [

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from application import SMALL_NAME, fill
-from servers import COMMANDS, Server, running
 
+from serving.application import SMALL_NAME, fill
+from serving.servers import COMMANDS, Server, running
 from sqlalchemy_imageattach.hosts import Hosts, current_base_url, set_base_url
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
 

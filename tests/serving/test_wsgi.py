@@ -10,8 +10,8 @@ from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-from application import KEY, LARGE, LARGE_NAME, SMALL, SMALL_NAME, SVG_NAME, fill
 
+from serving.application import KEY, LARGE, LARGE_NAME, SMALL, SMALL_NAME, SVG_NAME, fill
 from sqlalchemy_imageattach.hosts import current_base_url
 from sqlalchemy_imageattach.serving import Rules
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore, StaticServerMiddleware

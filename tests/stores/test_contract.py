@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -100,10 +99,9 @@ def documented() -> dict[str, Any]:
 
 class TestDocumentedStore(StoreContract):
     @pytest.fixture(params=["SqliteStore", "RevisionStore"])
-    def store(self, request: pytest.FixtureRequest, tmp_path: Path, documented: dict[str, Any]) -> Iterator[Store]:
-        store = documented[request.param](tmp_path / "files.sqlite")
-        yield store
-        store.database.close()
+    def store(self, request: pytest.FixtureRequest, tmp_path: Path, documented: dict[str, Any]) -> Store:
+        store: Store = documented[request.param](tmp_path / "files.sqlite")
+        return store
 
 
 def test_class_without_the_fixture_says_what_it_needs(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Serving, tested over real connections."""
