@@ -1,0 +1,117 @@
+"""What a cloud has answered, in a sentence that somebody can act on.
+
+obstore reports every failure as a page of text.  What is wanted of it is the code that the server gave, its message, or
+what became of the connection, and what to do about it.  It must always be true that
+
+- a sentence never has a secret in it, neither one that the store was given nor a signature of a URL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import quote
+
+__all__ = ("Reason", "reason_of", "redacted")
+
+
+class Reason(NamedTuple):
+    """Why something failed."""
+
+    #: The server's word for it, e.g. ``'NoSuchKey'``; empty when it gave none.
+    code: str
+    #: A sentence for people.
+    sentence: str
+    #: Whether the connection was lost, and the request not repeated.
+    is_answer_lost: bool = False
+    #: Whether there is no such bucket, or container.
+    is_about_bucket: bool = False
+    #: Whether the bucket is in another region.
+    is_about_region: bool = False
+
+
+_OF_REGIONS = ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException", "redirect")
+
+#: What to do, by what the server or the system says.
+_ADVICE = {
+    "SignatureDoesNotMatch": "check secret_key",
+    "InvalidAccessKeyId": "check access_key",
+    "InvalidToken": "check session_token",
+    "ExpiredToken": "get a new session_token",
+    **dict.fromkeys(_OF_REGIONS, "set region to the bucket's"),
+    "AccessDenied": "check what the policies allow these credentials to do",
+    "AccessControlListNotSupported": "leave acl out",
+    "InvalidStorageClass": "set reproducible_storage_class to one that this server has, or None",
+    "NoSuchBucket": "check the name of the bucket",
+    "ContainerNotFound": "check the name of the container",
+    "AuthenticationFailed": "check account_key",
+    "AuthorizationFailure": "check account_key",
+    "RequestTimeTooSkewed": "set the clock of this machine",
+}
+
+_NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|specified (?:bucket|container) does not exist", re.IGNORECASE)
+_ANSWER = re.compile(r"<Code>\s*([^<]+?)\s*</Code>.*?<Message>\s*([^<\n]*)", re.DOTALL)
+_STATUS = re.compile(r"status code: (\d{3}[ \w]*)")
+# What obstore says of a request that went wrong on its way; ", after 5 retries" stands between when it was repeated.
+_LOST = re.compile(r" in [\d.]+\w+ - HTTP error")
+_SYSTEM = re.compile(r'(?:message|error): "([^"]+)"')
+_CREDENTIALS = re.compile(r"//(?:169\.254\.\d+\.\d+|metadata\.google\.internal)/|credential", re.IGNORECASE)
+_SIGNATURES = re.compile(r"((?:signature|sig|security-token|credential)=)[^&\s\"']+", re.IGNORECASE)
+
+
+def reason_of(text: str, timeout: float) -> Reason:
+    """Find out from obstore's text what happened.
+
+    :param text: the text of its error
+    :param timeout: how long was waited, in seconds
+    :returns: the reason
+
+    >>> reason_of('... <Error><Code>NoSuchBucket</Code><Message>It does not exist</Message></Error>', 60).sentence
+    'NoSuchBucket: It does not exist (check the name of the bucket)'
+    """
+    summary = text.partition("\n\nDebug source")[0]
+    answer, status, system = _ANSWER.search(summary), _STATUS.search(summary), _SYSTEM.search(text)
+    no_bucket = _NO_BUCKET.search(summary) is not None
+    if answer is not None:
+        code, sentence = answer[1], f"{answer[1]}: {answer[2]}"
+    elif no_bucket:
+        code, sentence = "NoSuchBucket", "the bucket does not exist"
+    elif "redirect" in summary:
+        code, sentence = "redirect", "the bucket is elsewhere"
+    elif _CREDENTIALS.search(summary):
+        return Reason("", f"no credentials could be had: {_first_line(summary)}")
+    elif status is not None:
+        code, sentence = "", f"it answered {status[1].strip()}"
+    elif "TimedOut" in text:
+        code, sentence = "", f"it did not answer within {timeout:g} seconds"
+    elif "HTTP error" in summary and system is not None:
+        code, sentence = "", f"it cannot be reached: {system[1]}"
+    elif "IncompleteMessage" in text or "Content-Range" in summary or "body" in summary:
+        code, sentence = "", "the connection was cut off in the middle"
+    else:
+        code, sentence = "", _first_line(summary)
+    advice = _ADVICE.get(code)
+    sentence = f"{sentence} ({advice})" if advice else sentence
+    return Reason(code, sentence, _LOST.search(summary) is not None, no_bucket, code in _OF_REGIONS)
+
+
+def redacted(text: str, secrets: Iterable[str | None]) -> str:
+    """Take secrets out of a text.
+
+    :param text: the text
+    :param secrets: the secrets; ``None`` and empty ones are left out
+    :returns: the text with asterisks for each secret, quoted or not, and for the signature of each URL
+
+    >>> redacted('GET https://host/x?sig=abc%2F with a/b', ['a/b'])
+    'GET https://host/x?sig=*** with ***'
+    """
+    text = _SIGNATURES.sub(r"\1***", text)
+    for secret in filter(None, secrets):
+        for form in (secret, quote(secret, safe="")):
+            text = text.replace(form, "***")
+    return text
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0].strip()

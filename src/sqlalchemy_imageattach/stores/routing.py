@@ -1,0 +1,67 @@
+"""A store for each type of object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import IO
+
+from ..store import FileKey, Store, StoredFile
+from .layered import LayeredStore
+
+__all__ = ("RoutingStore",)
+
+
+class RoutingStore(LayeredStore):
+    """A store that hands files on by their object type, so that some models keep theirs elsewhere.
+
+    :param default: the store of every other object type
+    :param routes: stores by object type, such as ``'user-picture'``
+    :raises TypeError: when one of them is no store
+
+    >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
+    >>> store = RoutingStore(MemoryStore('http://a/'), {'scan': MemoryStore('http://b/')})
+    >>> store.get_url('scan', 1, 640, 480, 'image/png')
+    'http://b/scan/1/0/1.640x480.png'
+    """
+
+    def __init__(self, default: Store, routes: Mapping[str, Store]) -> None:
+        for store in (default, *routes.values()):
+            if not isinstance(store, Store):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers need not be typed
+                raise TypeError(f"expected a sqlalchemy_imageattach.store.Store, not {store!r}")
+        self.default = default
+        self.routes = dict(routes)
+        self.workers = max(store.workers for store in self._stores())
+
+    def store_of(self, key: FileKey) -> Store:
+        return self.routes.get(key.object_type, self.default)
+
+    def takes_revision(self) -> bool:
+        return all(store.takes_revision() for store in self._stores())
+
+    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
+        self.store_of(key).put_key(file, key, reproducible)
+
+    def get_key(self, key: FileKey) -> IO[bytes]:
+        return self.store_of(key).get_key(key)
+
+    def delete_key(self, key: FileKey) -> None:
+        self.store_of(key).delete_key(key)
+
+    def list_files(self) -> Iterator[StoredFile]:
+        """List the files of every store, as far as this one would look for them there.
+
+        :returns: an iterator
+        :raises OSError: when one of them cannot be reached
+        :raises NotImplementedError: when one of them cannot list its files
+        """
+        for store in self._stores():
+            for file in store.list_files():
+                if file.key is None or self.store_of(file.key) is store:
+                    yield file
+
+    def _stores(self) -> list[Store]:
+        # Each once, however many types it has.
+        return list({id(store): store for store in (self.default, *self.routes.values())}.values())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.default!r}, {self.routes!r})"

@@ -1,0 +1,273 @@
+"""Stores on S3, and on whatever speaks its protocol.
+
+:class:`S3Store` keeps files in a bucket.  :class:`S3SandboxStore` reads one bucket and writes another, so that
+development can look at production's images without ever changing them.
+
+It must always be true that
+
+- objects of rows without a revision are named as the original library named them, and are found;
+- a URL is made without a request, but for the sandbox's, which has to know in which bucket the object is;
+- access rights are sent only when they are asked for: many buckets refuse any.
+
+Requests are signed by the library that makes them, with Signature Version 4:
+https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+from typing import IO, Any, ClassVar, TypedDict, Unpack
+
+from ..exc import ImageNotFoundError, StoreError
+from ..store import FileKey, StoredFile
+from .base import DEFAULT_MAX_AGE, CloudStore
+from .failures import Reason
+from .s3request import AuthMechanismError, S3Request, S3RequestV2, S3RequestV4
+from .sandbox import SandboxStore
+
+__all__ = (
+    "BASE_URL_FORMAT",
+    "DEFAULT_MAX_AGE",
+    "AuthMechanismError",
+    "S3Options",
+    "S3Request",
+    "S3RequestV2",
+    "S3RequestV4",
+    "S3SandboxStore",
+    "S3Store",
+)
+
+#: What URLs of a bucket begin with when no region is given; has no slash at its end.
+BASE_URL_FORMAT = "https://{0}.s3.amazonaws.com"
+
+_BASE_REGION_URL_FORMAT = "https://{0}.s3.{region}.amazonaws.com"
+# AWS's rules are stricter, and not everybody's; what is excluded would mean something else in a URL.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,254}")
+_REGION = re.compile(r"[-_A-Za-z0-9]+")
+
+
+class S3Options(TypedDict, total=False):
+    """What :class:`S3SandboxStore` passes on to both of its stores: see :class:`S3Store`."""
+
+    endpoint_url: str | None
+    session_token: str | None
+    acl: str | None
+    reproducible_storage_class: str | None
+    signed_urls: int | None
+    connect_timeout: float
+    timeout: float
+
+
+class S3Store(CloudStore):
+    """A bucket of S3, or of a server that speaks its protocol.
+
+    :param bucket: its name
+    :param access_key: the access key; by default the credentials of the environment, the container or the instance
+    :param secret_key: the secret that belongs to ``access_key``
+    :param max_age: of ``Cache-Control``, in seconds
+    :param prefix: what the names of objects begin with, so that a bucket can have several stores
+    :param public_base_url: what URLs begin with; useful with a CDN
+    :param region: the bucket's region; by default that of the environment, or ``us-east-1``
+    :param max_retry: how often a request is repeated that failed on its way or was answered with a 5xx
+    :param endpoint_url: the server, if it is not AWS; by default that of the environment (``AWS_ENDPOINT_URL_S3`` or
+        ``AWS_ENDPOINT_URL``)
+    :param session_token: the token that belongs to temporary credentials
+    :param acl: the `canned ACL <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl>`_
+        of new objects; ``None`` sends none
+    :param reproducible_storage_class: the `storage class <https://aws.amazon.com/s3/storage-classes/>`_ of what can
+        be made again, such as ``'ONEZONE_IA'``; ``None`` for the bucket's default, which originals always have
+    :param signed_urls: how long URLs are valid, in seconds, for a private bucket; ``None`` for URLs without a signature
+    :param connect_timeout: how long a connection may take to be made, in seconds
+    :param timeout: how long an answer is waited for, in seconds, repetitions included
+    :raises ValueError: when an argument is out of range, or only one of ``access_key`` and ``secret_key`` is given
+    :raises MissingDependencyError: when the extra ``s3`` is not installed
+
+    >>> store = S3Store('yourapp-images', region='eu-west-1', prefix='v2')
+    >>> store.get_url('user-picture', 1, 640, 480, 'image/png')
+    'https://yourapp-images.s3.eu-west-1.amazonaws.com/v2/user-picture/1/640x480.png'
+    """
+
+    extra: ClassVar[str] = "s3"
+
+    def __init__(
+        self,
+        bucket: str,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        max_age: int = DEFAULT_MAX_AGE,
+        prefix: str = "",
+        public_base_url: str | None = None,
+        region: str | None = None,
+        max_retry: int = 5,
+        *,
+        endpoint_url: str | None = None,
+        session_token: str | None = None,
+        acl: str | None = None,
+        reproducible_storage_class: str | None = "REDUCED_REDUNDANCY",
+        signed_urls: int | None = None,
+        connect_timeout: float = 5.0,
+        timeout: float = 60.0,
+    ) -> None:
+        if not _BUCKET.fullmatch(bucket):
+            raise ValueError("bucket must be the name of a bucket: letters, digits, hyphens and dots")
+        if region is not None and not _REGION.fullmatch(region):
+            raise ValueError(f"region must be the name of a region, such as 'eu-west-1', not {region!r}")
+        if bool(access_key) != bool(secret_key) or (session_token and not access_key):
+            raise ValueError("access_key and secret_key belong together, and session_token belongs to them")
+        environment = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        #: The name of the bucket.
+        self.bucket = bucket
+        self.access_key = access_key
+        self.secret_key = secret_key
+        self.session_token = session_token
+        #: The region as it was given.
+        self.region = region
+        #: The server, or ``None`` for AWS.
+        self.endpoint_url = endpoint_url or environment
+        self.acl = acl
+        self.reproducible_storage_class = reproducible_storage_class
+        if self.endpoint_url is not None:
+            base_url = f"{self.endpoint_url.rstrip('/')}/{bucket}"
+        elif region is not None:
+            base_url = _BASE_REGION_URL_FORMAT.format(bucket, region=region)
+        else:
+            base_url = BASE_URL_FORMAT.format(bucket)
+        super().__init__(
+            base_url,
+            prefix=prefix,
+            public_base_url=public_base_url,
+            max_age=max_age,
+            max_retry=max_retry,
+            signed_urls=signed_urls,
+            connect_timeout=connect_timeout,
+            timeout=timeout,
+        )
+
+    def _make_client(self, clients: Any, **options: Any) -> Any:
+        if self.region is not None:
+            options["region"] = self.region
+        if self.access_key is not None:
+            # Not as plain options, beside which the token of the environment would be sent, that of other keys.
+            options["credential_provider"] = self._credentials
+        if self.endpoint_url is not None:
+            options["endpoint"] = self.endpoint_url
+        # One object at a time is deleted, which every server can, and every bucket policy covers.
+        options["disable_bulk_delete"] = True
+        # AWS wants the bucket in the host's name; one with a dot in its own would have no certificate there.
+        options["virtual_hosted_style_request"] = self.endpoint_url is None and "." not in self.bucket
+        return clients.S3Store(self.bucket, **options)
+
+    def _credentials(self) -> dict[str, Any]:
+        return {
+            "access_key_id": self.access_key,
+            "secret_access_key": self.secret_key,
+            "token": self.session_token,
+            "expires_at": None,
+        }
+
+    def _secrets(self) -> tuple[str | None, ...]:
+        return self.secret_key, self.session_token
+
+    def _headers(self) -> dict[str, str]:
+        return {} if self.acl is None else {"x-amz-acl": self.acl}
+
+    def _storage_class(self, reproducible: bool) -> str | None:
+        return self.reproducible_storage_class if reproducible else None
+
+    def _error_class(self, reason: Reason) -> type[StoreError]:
+        return AuthMechanismError if reason.is_about_region else StoreError
+
+    def __repr__(self) -> str:
+        arguments = {"region": self.region, "prefix": self.prefix, "endpoint_url": self.endpoint_url}
+        given = "".join(f", {name}={value!r}" for name, value in arguments.items() if value)
+        return f"{type(self).__qualname__}({self.bucket!r}{given})"
+
+
+class S3SandboxStore(SandboxStore):
+    """Two buckets that look like one: the first is only read, and all changes go to the second.
+
+    Useful for development with the images of production.  What is deleted is marked in the second bucket, by an empty
+    object in its place.  A URL takes one request, which asks the second bucket whether it has the object.
+
+    :param underlying: the name of the bucket that is only read
+    :param overriding: the name of the bucket for changes
+    :param access_key: the access key, for both buckets
+    :param secret_key: the secret that belongs to ``access_key``
+    :param max_age: of ``Cache-Control``, in seconds
+    :param underlying_prefix: what the names of objects begin with in ``underlying``
+    :param overriding_prefix: what the names of objects begin with in ``overriding``
+    :param underlying_region: the region of ``underlying``
+    :param overriding_region: the region of ``overriding``
+    :param max_retry: how often a request is repeated that failed on its way or was answered with a 5xx
+    :param options: further ones for both, by their names: see :class:`S3Store`
+    :raises ValueError: when an argument is out of range
+    :raises MissingDependencyError: when the extra ``s3`` is not installed
+
+    >>> S3SandboxStore('yourapp-images', 'yourapp-images-dev').overriding.bucket
+    'yourapp-images-dev'
+    """
+
+    #: The ``Content-Type`` of an object that marks what was deleted.
+    DELETED_MARK_MIMETYPE = "application/x-sqlalchemy-imageattach-sandbox-deleted"
+
+    #: The store that is only read.
+    underlying: S3Store
+    #: The store for changes.
+    overriding: S3Store
+
+    def __init__(
+        self,
+        underlying: str,
+        overriding: str,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        max_age: int = DEFAULT_MAX_AGE,
+        underlying_prefix: str = "",
+        overriding_prefix: str = "",
+        underlying_region: str | None = None,
+        overriding_region: str | None = None,
+        max_retry: int = 5,
+        **options: Unpack[S3Options],
+    ) -> None:
+        def make(bucket: str, prefix: str, region: str | None) -> S3Store:
+            return S3Store(bucket, access_key, secret_key, max_age, prefix, None, region, max_retry, **options)
+
+        super().__init__(
+            make(underlying, underlying_prefix, underlying_region),
+            make(overriding, overriding_prefix, overriding_region),
+        )
+
+    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
+        # Without a condition: there may be a mark.
+        attributes = self.overriding._attributes(key.mimetype, reproducible)
+        self.overriding._put(self.overriding._name(key), file, attributes, create=False)
+
+    def get_key(self, key: FileKey) -> IO[bytes]:
+        try:
+            file, content_type = self.overriding._get(self.overriding._name(key))
+        except ImageNotFoundError:
+            return self.underlying.get_key(key)
+        if content_type == self.DELETED_MARK_MIMETYPE:
+            file.close()
+            raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", self.overriding._name(key))
+        return file
+
+    def delete_key(self, key: FileKey) -> None:
+        attributes = self.overriding._attributes(self.DELETED_MARK_MIMETYPE, True)
+        self.overriding._put(self.overriding._name(key), io.BytesIO(), attributes, create=False)
+
+    def has_key(self, key: FileKey) -> bool:
+        try:
+            with self.get_key(key):
+                return True
+        except ImageNotFoundError:
+            return False
+
+    def _marked(self, file: StoredFile) -> FileKey | None:
+        if file.size or self.overriding._get(file.name)[1] != self.DELETED_MARK_MIMETYPE:
+            return None
+        return file.key
