@@ -497,20 +497,18 @@ class MultipleImageSet(BaseImageQuery[I]):
     @property
     def image_sets(self) -> Iterator[ImageSubset[I]]:
         """All image sets that have an original."""
-        for image in list(self._images() if self._members is not None else self):
-            if image.original:
-                yield ImageSubset(self, **{name: getattr(image, name) for name in self._discriminators()[1]})
+        names, known = self._keys()
+        for image in self._matching(original=True):
+            yield ImageSubset(self, **{name: getattr(image, name) for name in names if name not in known})
 
-    def _discriminators(self) -> tuple[set[str], list[str]]:
-        """The key attributes that may be given, and those that must be: the owner says the others."""
-        mapper = inspect(self.column_descriptions[0]["type"]) if self._members is None else self._place()[1].mapper
-        allowed = mapper.class_.identity_attributes()
+    def _keys(self) -> tuple[list[str], dict[str, Any]]:
+        """The key attributes of the images, and those of them that the owner says."""
         try:
             owner, relationship = self._place()
         except TypeError:
-            return set(allowed), allowed
-        known = _known_keys(owner, relationship)
-        return set(allowed), [name for name in allowed if name not in known]
+            cls: Any = self.column_descriptions[0]["type"]
+            return cls.identity_attributes(), {}
+        return relationship.mapper.class_.identity_attributes(), _known_keys(owner, relationship)
 
 
 class ImageSubset(BaseImageSet[I]):
@@ -519,17 +517,22 @@ class ImageSubset(BaseImageSet[I]):
     :param _query: the image sets that it is one of
     :param identity_map: the values of the key attributes that tell it from the others
     :raises TypeError: when a key is missing, or is none
+    :raises ValueError: when a key is that of another owner
     """
 
     def __init__(self, _query: MultipleImageSet[I], **identity_map: Any) -> None:
-        allowed, required = _query._discriminators()
-        unknown, missing = set(identity_map) - allowed, set(required) - set(identity_map)
+        names, known = _query._keys()
+        required = {name for name in names if name not in known}
+        unknown, missing = set(identity_map) - set(names), required - set(identity_map)
         if unknown or missing:
             raise TypeError(
                 f"expected values of {', '.join(sorted(required))}"
                 + (f"; missing {', '.join(sorted(missing))}" if missing else "")
                 + (f"; there is no {', '.join(sorted(unknown))}" if unknown else "")
             )
+        for name, value in known.items():
+            if value is not None and identity_map.get(name, value) != value:
+                raise ValueError(f"expected {value!r} as {name}, which the owner says, not {identity_map[name]!r}")
         self._query = _query
         self.identity_map = identity_map
 
