@@ -46,7 +46,7 @@ docs: $(dev)
 	rm -rf docs/api/modules
 	$(bin)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 
-bench: $(dev)
+bench: $(dev) $(VENV)/.bench
 	for benchmark in benchmarks/[!_]*.py; do $(bin)/python $$benchmark || exit 1; done
 
 $(VENV)/.build: requirements/build.txt
@@ -66,6 +66,10 @@ $(VENV)/.demo: requirements/demo.txt requirements/photos.txt pyproject.toml $(VE
 	$(install) --editable .
 	touch $@
 
+$(VENV)/.bench: requirements/bench.txt $(dev)
+	$(install_locked) -r requirements/bench.txt
+	touch $@
+
 # Azure's blob storage as it runs on this machine, for the tests.  Node.js comes with the requirements; where npm cannot
 # install it, the tests that ask for it are skipped, and say so.
 $(azurite): tests/azurite/package.json tests/azurite/package-lock.json | $(dev)
@@ -81,6 +85,7 @@ lock:
 	$(compile) requirements/build.in -o requirements/build.txt
 	$(compile) -c requirements/build.txt --all-extras --no-emit-package sqlalchemy-imageattach pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(compile) -c requirements/dev.txt --no-emit-package sqlalchemy-imageattach pyproject.toml requirements/demo.in -o requirements/demo.txt
+	$(compile) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
 	$(compile) requirements/original.in -o requirements/original.txt
 	$(compile) --no-deps requirements/photos.in -o requirements/photos.txt
 	$(compile) --no-deps requirements/sqlalchemy-2.0.in -o requirements/sqlalchemy-2.0.txt

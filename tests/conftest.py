@@ -7,6 +7,7 @@ A test that asks for a part that this machine does not have is skipped, and says
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -60,6 +61,17 @@ def have() -> Callable[[Callable[[Path], Started]], str]:
             missing(f"{part.__name__}: {error}")
 
     return have
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Gives the path of a program that Debian has in a package of the same name, or ends the test."""
+
+    def program(name: str) -> str:
+        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"])
+        return shutil.which(name, path=path) or missing(f"{name}: install it (Debian: {name})")
+
+    return program
 
 
 # Databases
