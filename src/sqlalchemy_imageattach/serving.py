@@ -93,6 +93,7 @@ class Rules:
     :param accel_redirect: the URL path of an internal location of nginx, such as ``'/protected/'``: nginx sends files
     :param x_sendfile: whether the server in front sends files that ``X-Sendfile`` names
     :param redirect: whether requests are redirected to the store's own URLs, instead of sending what the store holds
+    :raises TypeError: when ``cors`` is a text
 
     __ https://fetch.spec.whatwg.org/#http-cors-protocol
     """
@@ -102,6 +103,10 @@ class Rules:
     accel_redirect: str | None = None
     x_sendfile: bool = False
     redirect: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.cors, str):
+            raise TypeError(f"cors must be True, False or a list of origins, not the text {self.cors!r}")
 
 
 #: Everything as browsers want it, for pages of the application's own origin.

@@ -9,6 +9,7 @@ import pytest
 
 from serving.application import LARGE, LARGE_NAME, PLAIN_NAME, SMALL, SMALL_NAME, SVG_NAME
 from serving.servers import Server
+from sqlalchemy_imageattach.serving import Rules
 
 ETAG = '"k3v9q2"'
 LONG_AGO = "Wed, 21 Oct 2015 07:28:00 GMT"
@@ -274,6 +275,11 @@ def test_listed_origins_may_read_and_caches_are_told(server: Server) -> None:
         headers = server.get(f"/cors-list/{SMALL_NAME}", **origin).headers
         assert "access-control-allow-origin" not in headers
         assert headers["vary"] == "Origin"
+
+
+def test_origins_are_a_list_and_no_text() -> None:
+    with pytest.raises(TypeError, match="a list of origins"):
+        Rules(cors="https://friend.example")
 
 
 def test_preflight(server: Server) -> None:
