@@ -87,7 +87,7 @@ class Joined:
     def abandon(self) -> None:
         if self._process == os.getpid():
             for _, notes in reversed(self._parts):
-                abandon(notes)
+                abandon(notes, self._report)
 
     def undo(self) -> None:
         parts, self._parts = self._parts, []

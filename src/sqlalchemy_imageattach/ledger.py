@@ -174,6 +174,8 @@ class Ledger:
         self._forget_flush()
         if not queue:
             return
+        # One of these files may have the name of one that a forgotten session has put, if it has no revision.
+        undo_abandoned()
         for error in call_all([note.carry_out for note in queue], max(note.store.workers for note in queue)):
             if error is not None:
                 raise error
@@ -222,7 +224,7 @@ class Ledger:
         """Have everything undone: the session is gone, and did not commit."""
         if self._process == os.getpid():
             for frame in reversed(self._frames):
-                abandon(frame.notes)
+                abandon(frame.notes, self._report)
 
     def _frame(
         self, session: Session, *connections: Connection, transaction: SessionTransaction | None = None

@@ -97,7 +97,7 @@ class Delete:
 Note = Put | Delete
 
 # A SimpleQueue's put() may be called at any time.
-_abandoned: queue.SimpleQueue[tuple[int, list[Note]]] = queue.SimpleQueue()
+_abandoned: queue.SimpleQueue[tuple[int, list[Note], Report | None]] = queue.SimpleQueue()
 
 
 def undo(notes: list[Note], report: Report | None = None) -> None:
@@ -116,15 +116,17 @@ def undo(notes: list[Note], report: Report | None = None) -> None:
                 _tell(report, FailedDelete(note.store, note.key, error))
 
 
-def abandon(notes: list[Note]) -> None:
-    """Have notes undone soon: by :func:`undo_abandoned`, which the next transaction calls that ends in this process.
+def abandon(notes: list[Note], report: Report | None = None) -> None:
+    """Have notes undone soon: by :func:`undo_abandoned`, which is called before the next file is put in this process,
+    and after the next transaction.
 
     Python collects garbage in the middle of anything, also while a lock is held that a store needs.  So nothing may be
     done then but this.
 
     :param notes: what a transaction noted whose session is gone; empty afterwards
+    :param report: who is told of each file that could not be deleted
     """
-    _abandoned.put((os.getpid(), notes.copy()))
+    _abandoned.put((os.getpid(), notes.copy(), report))
     notes.clear()
 
 
@@ -132,11 +134,11 @@ def undo_abandoned() -> None:
     """Undo what was abandoned, here and not in a process that this one was forked from."""
     while True:
         try:
-            process, notes = _abandoned.get_nowait()
+            process, notes, report = _abandoned.get_nowait()
         except queue.Empty:
             return
         if process == os.getpid():
-            undo(notes)
+            undo(notes, report)
 
 
 def settle(notes: list[Note], report: Report | None) -> None:

@@ -1,0 +1,84 @@
+"""Rows and files agree also where a file is overwritten in place: a model, or a store, that knows no revisions."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from models import User, picture
+
+RED, GREEN, BLUE = picture(color=255), picture(color=255 << 8), picture(color=255 << 16)
+
+
+@pytest.fixture(autouse=True, params=["a store without", "a model without"])
+def attribute(request, store, monkeypatch) -> str:
+    """The attribute of a user whose files have no revision."""
+    if request.param == "a model without":
+        return "cover"
+    monkeypatch.setattr(store, "takes_revision", lambda: False)
+    return "picture"
+
+
+@pytest.fixture
+def user_id(session, user, attribute) -> int:
+    """A user with a red picture, committed."""
+    getattr(user, attribute).from_blob(RED)
+    session.commit()
+    identity = user.id
+    session.close()
+    return identity
+
+
+@pytest.fixture
+def attach(attribute, user_id):
+    def attach(session, blob: bytes) -> None:
+        getattr(session.get(User, user_id), attribute).from_blob(blob)
+        session.flush()
+
+    return attach
+
+
+def test_a_rollback_puts_the_old_bytes_back(session, attach, agree):
+    attach(session, GREEN)
+    attach(session, BLUE)
+    session.rollback()
+    agree(RED)
+
+
+def test_a_savepoint_that_is_rolled_back_puts_back_the_bytes_of_before_it(session, attach, agree):
+    attach(session, GREEN)
+    with session.begin_nested() as savepoint:
+        attach(session, BLUE)
+        savepoint.rollback()
+    session.commit()
+    agree(GREEN)
+
+
+def test_what_is_deleted_and_put_again_in_one_transaction_stays(session, user_id, attribute, attach, agree):
+    session.delete(getattr(session.get(User, user_id), attribute).original)
+    session.flush()
+    session.expire_all()
+    attach(session, GREEN)
+    session.commit()
+    agree(GREEN)
+
+
+def test_a_put_that_fails_puts_the_old_bytes_back(session, attach, agree, store):
+    store.fails_to_put_after = 0
+    with pytest.raises(OSError, match="full"):
+        attach(session, GREEN)
+    store.fails_to_put_after = None
+    session.rollback()
+    agree(RED)
+
+
+def test_a_forgotten_session_takes_nothing_from_a_later_one_that_overwrote_its_file(make_session, attach, agree):
+    forgotten = make_session.unmanaged()
+    attach(forgotten, GREEN)
+    del forgotten
+    gc.collect()
+    another = make_session()
+    attach(another, BLUE)
+    another.commit()
+    agree(BLUE)
