@@ -177,7 +177,11 @@ def replace_all(
     :param store: where the files are, unless it is known better
     """
     state = inspect(owner)
-    if not state.persistent:
+    if state.detached:
+        # The image came into this session without the object that it was attached to.
+        owner = session.get(state.mapper, state.identity)
+        state = inspect(owner)
+    if state is None or not state.persistent:
         return
     mapper = relationship.mapper
     criteria = members(owner, relationship, identity_map)

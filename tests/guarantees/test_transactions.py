@@ -98,6 +98,15 @@ def test_a_picture_replaced_over_and_over_in_one_transaction_leaves_one_file(ses
     agree(picture(color=4))
 
 
+def test_an_image_replaces_the_picture_of_its_owner_though_that_is_another_object_now(session, user, agree):
+    image = user.picture.from_blob(GREEN)
+    session.expunge(user)
+    again = session.get(User, user.id)
+    again.picture.append(image)
+    session.commit()
+    agree(GREEN)
+
+
 def test_removing_an_image_deletes_its_file_after_the_commit(session, user, agree):
     user.picture.remove(user.picture.original)
     session.flush()
@@ -332,6 +341,17 @@ def test_a_file_that_cannot_be_deleted_is_reported_and_the_commit_stands(
     assert caplog.records[0].image_key == failure.key
     failure.store.delete_key(failure.key)
     agree(GREEN)
+
+
+def test_a_file_that_a_rollback_cannot_take_back_is_reported_too(session, user, store, failures, agree):
+    user.picture.from_blob(GREEN)
+    session.flush()
+    store.fails_to_delete = True
+    session.rollback()
+    store.fails_to_delete = False
+    (failure,) = failures
+    failure.store.delete_key(failure.key)
+    agree(RED)
 
 
 def test_after_a_failed_deletion_transactions_go_on(session, user, agree, store, failures):
