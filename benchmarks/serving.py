@@ -1,8 +1,9 @@
 """Serving images, against others who serve files: requests a second, by wrk on loopback.
 
-Each pair of sides is measured in one run, a second of one and a second of the other in turn, and what is printed is the
-median of the ratios.  Through gunicorn: whitenoise, and the middleware of the original library, which checks nothing.
-Through uvicorn: Starlette's StaticFiles.  nginx is the ceiling, with no Python in the way.
+Each pair of sides is measured in one run, a second of one and a second of the other in turn, the order reversed from
+turn to turn, and what is printed is the median of the ratios.  Through gunicorn: whitenoise, and the middleware of the
+original library, which checks nothing.  Through uvicorn: Starlette's StaticFiles.  nginx is the ceiling, with no Python
+in the way.  wrk takes one core and a server another: on a machine that is busy, or has one, the figures are noise.
 
 Needs wrk, and nginx for the ceiling (both are packages of Debian's).
 """
@@ -21,9 +22,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
-ROUNDS = 7
+ROUNDS = 12
 SIZES = {"5 KB": 5_000, "50 KB": 50_000}
 OURS = "images/user/1/0/1.640x480.k3v9q2.jpe"
 
@@ -144,7 +146,11 @@ def compare(ours: str, other: str, least: float, folder: Path, run: Path) -> boo
     with running(ours, folder, run) as our_url, running(other, folder, run) as other_url:
         for url in (our_url, other_url):
             requests_a_second(url)
-        rates = [(requests_a_second(our_url), requests_a_second(other_url)) for _ in range(ROUNDS)]
+        rates: list[tuple[float, float]] = []
+        for turn in range(ROUNDS):
+            order = (our_url, other_url) if turn % 2 else (other_url, our_url)
+            rate = {url: requests_a_second(url) for url in order}
+            rates.append((rate[our_url], rate[other_url]))
     ratio = statistics.median(one / two for one, two in rates)
     one, two = (statistics.median(side) for side in zip(*rates, strict=True))
     good = ratio >= least
@@ -157,6 +163,8 @@ def compare(ours: str, other: str, least: float, folder: Path, run: Path) -> boo
 def main() -> int:
     if shutil.which("wrk") is None:
         raise SystemExit("this benchmark needs wrk: apt-get install wrk")
+    if missing := [name for name in ("gunicorn", "uvicorn", "starlette", "whitenoise") if find_spec(name) is None]:
+        raise SystemExit(f"this benchmark needs {', '.join(missing)}: pip install {' '.join(missing)}")
     good = True
     with ExitStack() as stack:
         run = Path(stack.enter_context(tempfile.TemporaryDirectory()))
