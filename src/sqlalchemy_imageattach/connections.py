@@ -7,6 +7,9 @@ A session may join a transaction that its connection has begun already (``join_t
 session's own transaction decides nothing: its notes go to :class:`Joined`, and the connection's own commit or rollback
 settles them.  SQLAlchemy tells of a commit before it asks the database, so what was committed is settled when the
 connection goes on, or goes back to its pool.
+
+Python's ``sqlite3`` begins a transaction no sooner than with the first change.  A savepoint before it is itself the
+transaction, and its release a commit that no rollback takes back: so there the transaction is begun before it.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from sqlalchemy.engine import Connection
 
 from .notes import Note, Report, abandon, settle, undo
 
-__all__ = ("Joined", "is_in_doubt", "watch")
+__all__ = ("Joined", "is_in_doubt", "watch", "watch_savepoints")
 
 _INFO_KEY = "_sqlalchemy_imageattach_committed"
 
@@ -38,6 +41,16 @@ def watch(connection: Connection) -> None:
     if not event.contains(engine, "commit", _on_commit):
         for name, listener in _LISTENERS.items():
             event.listen(engine, name, listener)
+
+
+def watch_savepoints(connection: Connection) -> None:
+    """Have a transaction begin before its first savepoint, on SQLite.
+
+    :param connection: a connection of a session
+    """
+    engine = connection.engine
+    if engine.dialect.name == "sqlite" and not event.contains(engine, "savepoint", _on_savepoint):
+        event.listen(engine, "savepoint", _on_savepoint)
 
 
 def is_in_doubt(connection: Connection) -> bool:
@@ -131,6 +144,11 @@ def _on_rollback(connection: Connection) -> None:
     if not connection.invalidated:
         _commits.discard(connection)
     Joined.of(connection).undo()
+
+
+def _on_savepoint(connection: Connection, name: str) -> None:
+    if not getattr(connection.connection.driver_connection, "in_transaction", True):
+        connection.exec_driver_sql("BEGIN")
 
 
 def _on_release_savepoint(connection: Connection, name: str, context: Any) -> None:

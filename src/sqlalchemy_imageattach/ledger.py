@@ -40,7 +40,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from .attachment import Attachment, attachment_of, find_store, remember_store_of_file
 from .concurrency import call_all
-from .connections import Joined, is_in_doubt, watch
+from .connections import Joined, is_in_doubt, watch, watch_savepoints
 from .context import current_store
 from .notes import Delete, FailedDelete, Note, Put, Report, abandon, keep_in_doubt, settle, undo, undo_abandoned
 from .rows import CurrentFile, lock_deleted
@@ -326,6 +326,11 @@ def _boundary(transaction: SessionTransaction | None) -> SessionTransaction | No
     while transaction is not None and not transaction.nested and transaction.parent is not None:
         transaction = transaction.parent
     return transaction
+
+
+@event.listens_for(Session, "after_begin")
+def _after_begin(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    watch_savepoints(connection)
 
 
 @event.listens_for(Session, "before_flush")
