@@ -577,6 +577,40 @@ def test_what_is_there_and_differs_is_replaced_when_verifying(session: Session, 
     assert stored(new) == stored(old)
 
 
+class NeverOverwriting(Destination):
+    """A store that refuses a name that it has, as an object store may do."""
+
+    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
+        if key in stored(self):
+            file.read(1)
+            raise StoreError("there is another one of that name")
+        super().put_key(file, key, reproducible)
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_store_that_never_overwrites_may_have_the_same_file_already(
+    session: Session, old: Source, verify: bool
+) -> None:
+    new = NeverOverwriting()
+    migrate(session, Base, old, new, verify=verify).execute()
+    migrate(session, Base, old, new, verify=verify).execute()
+    assert stored(new) == stored(old)
+    MemoryStore.put_key(new, io.BytesIO(b"half of i"), FileKey("user-cover", 2, 100, 50, "image/png"), False)
+    with pytest.raises(StoreError, match="another one of that name"):
+        migrate(session, Base, old, new, verify=verify).execute()
+
+
+def test_a_destination_may_keep_no_revisions(session: Session, old: Source) -> None:
+    class WithoutRevisions(Destination):
+        def takes_revision(self) -> bool:
+            return False
+
+    new = WithoutRevisions()
+    migrate(session, Base, old, new, verify=True).execute()
+    assert stored(new) == {key._replace(revision=None): blob for key, blob in stored(old).items() if key}
+    assert list(migrate(session, Base, old, new, skip_existing=True)) == []
+
+
 def test_a_dry_run_writes_nothing_and_tells_what_is_missing(session: Session, old: Source, new: Destination) -> None:
     migrate_class(session, UserPicture, old, new).execute()
     new.put.clear()

@@ -37,10 +37,10 @@ from .bulk import batches, image_mapper, image_mappers, own_session, side_by_sid
 from .comparison import Comparison, File, Row
 from .concurrency import call
 from .entity import Image
-from .exc import InvalidImageError, StoreError
-from .file import FileProxy
+from .exc import InvalidImageError
 from .imaging.types import SUFFIXES
 from .store import FileKey, Store, StoredFile
+from .stores.layered import holds, is_missing
 
 __all__ = ("Finding", "Kind", "Swept", "sweep", "verify")
 
@@ -306,11 +306,8 @@ def _look(store: Store, probe: bool, row: Row) -> tuple[Kind, str] | None:
             info = imaging.probe(file, _ANYTHING)
     except InvalidImageError as error:
         return "unreadable", str(error)
-    except (StoreError, PermissionError) as error:
-        # These say nothing about whether it is there.
-        return "unreadable", str(error)
     except OSError as error:
-        return "missing", str(error)
+        return "missing" if is_missing(error) else "unreadable", str(error)
     suffix, found_suffix = (SUFFIXES.get(mimetype, mimetype) for mimetype in (row.key.mimetype, info.mimetype))
     if (info.width, info.height, found_suffix) == (row.key.width, row.key.height, suffix):
         return None
@@ -320,13 +317,7 @@ def _look(store: Store, probe: bool, row: Row) -> tuple[Kind, str] | None:
 
 def _is_there(store: Store, file: File) -> bool:
     """Whether a file without a row is still in the store."""
-    if file.key is None:
-        return True
-    try:
-        with FileProxy(store.get_key(file.key)):
-            return True
-    except OSError:
-        return False
+    return file.key is None or holds(store, file.key)
 
 
 def _remove(dry_run: bool, file: StoredFile) -> None:

@@ -38,6 +38,7 @@ from .entity import Image
 from .exc import StoreError
 from .file import FileProxy
 from .store import FileKey, Store
+from .stores.layered import holds
 
 __all__ = ("MigrationPlan", "migrate", "migrate_class")
 
@@ -202,24 +203,30 @@ class _Copier:
         with FileProxy(file):
             if self.dry_run:
                 return True
-            if not self.verify and self._throttle is None:
-                self.destination.put_key(file, job.key, job.reproducible)
-                return True
             metered = _Metered(file, self._throttle)
-            self.destination.put_key(cast("IO[bytes]", metered), job.key, job.reproducible)
+            is_metered = self.verify or self._throttle is not None
+            try:
+                self.destination.put_key(cast("IO[bytes]", metered) if is_metered else file, job.key, job.reproducible)
+            except OSError:
+                # A store that never overwrites refuses what an earlier run has put.
+                if not self._is_same(job.key):
+                    raise
+                return True
         if self.verify:
             self._compare(metered.contents, job.key)
         return True
 
     def _is_there(self, key: FileKey) -> bool:
-        try:
-            there = self._contents(self.destination, key) if self.verify else self.destination.get_key(key)
-        except OSError:
+        return self._is_same(key) if self.verify else holds(self.destination, self._name(key))
+
+    def _is_same(self, key: FileKey) -> bool:
+        if not holds(self.destination, self._name(key)):
             return False
-        if isinstance(there, _Contents):
-            return there == self._contents(self.source, key)
-        FileProxy(there).close()
-        return True
+        return self._contents(self.destination, key) == self._contents(self.source, key)
+
+    def _name(self, key: FileKey) -> FileKey:
+        """What the destination calls a file: it may keep no revisions."""
+        return key if self.destination.takes_revision() else key._replace(revision=None)
 
     def _compare(self, sent: _Contents, key: FileKey) -> None:
         if not sent.length:
