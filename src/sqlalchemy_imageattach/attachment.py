@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
@@ -138,6 +139,7 @@ class _TemporaryFile:
     def __init__(self) -> None:
         # Where a descriptor can be opened anew, the file needs no name, and even a killed process leaves nothing.
         self.file = tempfile.TemporaryFile() if _DESCRIPTORS.is_dir() else tempfile.NamedTemporaryFile()  # noqa: SIM115
+        weakref.finalize(self, self.file.close)
 
     def open(self) -> IO[bytes]:
         path = _DESCRIPTORS / str(self.file.fileno()) if _DESCRIPTORS.is_dir() else Path(self.file.name)
@@ -230,7 +232,9 @@ def _known_store(image: Any) -> Store | None:
     attachment = attachment_of(image)
     if attachment is not None:
         return attachment.store
-    session = None if image is None else object_session(image)
+    if image is None:
+        return None
+    session = object_session(image)
     stores: dict[FileKey, Store] = {} if session is None else session.info.get(_STORES_KEY, {})
     return stores.get(FileKey.of(image)) if stores else None
 

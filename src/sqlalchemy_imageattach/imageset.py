@@ -37,6 +37,7 @@ from .context import current_store
 from .exc import ImageNotFoundError
 from .imagequery import BaseImageQuery
 from .imaging import ImageInfo, ImagePolicy, Resized, check_filter, probe, resize
+from .imaging.types import SUFFIXES
 from .ledger import new_revision
 from .rows import find_current, has_gap_locks, insert_or_find, lock_original, members, replace_all
 from .sizes import Wanted, pixels
@@ -206,7 +207,7 @@ class BaseImageSet(Generic[I]):
         :raises ContextError: when there is no store
         :raises TypeError: when ``raw_file`` cannot be read or sought
 
-        >>> user.picture.from_raw_file(photograph, store, size=(2, 1), mimetype='image/x-mine').size
+        >>> user.picture.from_raw_file(photograph, store, size=(2, 1), mimetype='image/png').size
         (2, 1)
         """
         for method in ("read", "seek", "tell"):
@@ -396,7 +397,8 @@ class BaseImageSet(Generic[I]):
         policy: ImagePolicy | None,
     ) -> I:
         if size is not None:
-            size = pixels("width", size[0]), pixels("height", size[1])
+            width, height = size
+            size = pixels("width", width), pixels("height", height)
         if not (mimetype is None or isinstance(mimetype, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"expected a text such as 'image/png' as mimetype, not {mimetype!r}")
         if not isinstance(content, bytes) and not hasattr(content, "read"):
@@ -410,8 +412,9 @@ class BaseImageSet(Generic[I]):
             mimetype = mimetype or info.mimetype
         assert size is not None
         assert mimetype is not None
-        if mimetype.startswith("image/x-"):
-            mimetype = "image/" + mimetype.removeprefix("image/x-")
+        standard = mimetype.replace("image/x-", "image/", 1)
+        if standard in SUFFIXES or mimetype not in SUFFIXES:
+            mimetype = standard
         if not original and any(image.original for image in self._candidates(width=size[0], height=size[1])):
             raise ValueError(f"expected a thumbnail of another size than the original, not {size[0]}x{size[1]}")
         return self._insert(attachment, size, mimetype, original, extra_args or (), extra_kwargs or {})
@@ -439,7 +442,7 @@ class BaseImageSet(Generic[I]):
         image.width, image.height = size
         image.mimetype = mimetype
         image.original = original
-        image.created_at = datetime.datetime.now(datetime.UTC)
+        image.created_at = extra_kwargs.get("created_at") or datetime.datetime.now(datetime.UTC)
         if "revision" in relationship.mapper.columns:
             image.revision = new_revision() if attachment.store.takes_revision() else None
         for name, value in known.items():
