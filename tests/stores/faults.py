@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import socketserver
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,10 +39,15 @@ Fault = Callable[[Request, Callable[[], Answer]], bytes]
 
 
 class Cut(Exception):
-    """The connection ends here; what was sent before can be given along."""
+    """The connection ends here.
 
-    def __init__(self, sent: bytes = b"") -> None:
+    :param sent: what is sent before
+    :param is_reset: whether it ends by a reset, as when a server is killed, and not in order
+    """
+
+    def __init__(self, sent: bytes = b"", is_reset: bool = False) -> None:
         self.sent = sent
+        self.is_reset = is_reset
 
 
 def passed_on(request: Request, ask: Callable[[], Answer]) -> bytes:
@@ -64,6 +71,12 @@ def lost(request: Request, ask: Callable[[], Answer]) -> bytes:
     """The server did what was asked, and nobody will know."""
     ask()
     raise Cut
+
+
+def reset(request: Request, ask: Callable[[], Answer]) -> bytes:
+    """The same, and the connection is reset."""
+    ask()
+    raise Cut(is_reset=True)
 
 
 def failed_after(request: Request, ask: Callable[[], Answer]) -> bytes:
@@ -143,6 +156,10 @@ class _Handler(socketserver.StreamRequestHandler):
                 answer = self.server.fault(request, lambda request=request: self.server.ask(request))  # type: ignore[misc]
             except Cut as cut:
                 self.wfile.write(cut.sent)
+                if cut.is_reset:
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    for each in (self.rfile, self.wfile, self.connection):
+                        each.close()
                 return
             self.wfile.write(answer)
 

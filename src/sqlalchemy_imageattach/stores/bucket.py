@@ -131,7 +131,7 @@ class Bucket:
 
     def _put_parts(self, name: str, parts: Parts, attributes: dict[str, str], create: bool) -> None:
         # There is no condition for what goes up in parts; beside them, to ask first costs little.
-        if create and self._size(name) is not None:
+        if create and self._size(name, "store a file") is not None:
             raise self._failure("store a file", name, "there is another one of that name")
         try:
             self._ask(
@@ -145,7 +145,7 @@ class Bucket:
             if parts.error is not None:
                 raise parts.error from None
             # When the answer to the last request gets lost, that request is repeated in vain.
-            if not (create and parts.is_complete and self._size(name) == parts.size):
+            if not (create and parts.is_complete and self._size(name, "store a file") == parts.size):
                 raise
 
     def _get(self, name: str) -> tuple[IO[bytes], str | None]:
@@ -175,12 +175,10 @@ class Bucket:
         if received != announced:
             raise self._failure("read a file", name, f"{announced} bytes were announced, and {received} came")
 
-    def _size(self, name: str) -> int | None:
+    def _size(self, name: str, action: str = "find a file") -> int | None:
         """The size of an object in bytes, or ``None`` when it is not there."""
         try:
-            meta = self._ask(
-                "find a file", name, lambda library, client: library.obstore.head(client, name), missing=True
-            )
+            meta = self._ask(action, name, lambda library, client: library.obstore.head(client, name), missing=True)
         except ImageNotFoundError:
             return None
         size: int = meta["size"]
@@ -264,7 +262,7 @@ class Bucket:
         return reason_of(str(error), self.timeout)
 
     def _failure(self, action: str, name: str, sentence: str, kind: type[StoreError] = StoreError) -> StoreError:
-        return kind(errno.EIO, redacted(f"{self!r} could not {action}: {sentence}", self._secrets()), name)
+        return kind(errno.EIO, f"{self!r} could not {action}: {redacted(sentence, self._secrets())}", name)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_clients": {}}

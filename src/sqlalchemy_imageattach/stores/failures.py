@@ -19,7 +19,7 @@ __all__ = ("Reason", "reason_of", "redacted")
 class Reason(NamedTuple):
     """Why something failed."""
 
-    #: The server's word for it, e.g. ``'NoSuchKey'``; empty when it gave none.
+    #: The server's word for it, e.g. ``'NoSuchBucket'``; empty when it did not answer.
     code: str
     #: A sentence for people.
     sentence: str
@@ -48,6 +48,7 @@ _ADVICE = {
     "AuthenticationFailed": "check account_key",
     "AuthorizationFailure": "check account_key",
     "RequestTimeTooSkewed": "set the clock of this machine",
+    "403 Forbidden": "check the credentials, and what the policies allow them to do",
 }
 
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|specified (?:bucket|container) does not exist", re.IGNORECASE)
@@ -55,6 +56,8 @@ _ANSWER = re.compile(r"<Code>\s*([^<]+?)\s*</Code>.*?<Message>\s*([^<\n]*)", re.
 _STATUS = re.compile(r"status code: (\d{3}[ \w]*)")
 # What obstore says of a request that went wrong on its way; ", after 5 retries" stands between when it was repeated.
 _LOST = re.compile(r" in [\d.]+\w+ - HTTP error")
+_PREAMBLE = re.compile(r"^Generic \w+ error: |Error performing \w+ \S+ in .*? - ")
+_PROTOCOL = re.compile(r"(?:Invalid\w+|Parse)\((?:\s*\w+\()*\s*\w+")
 _SYSTEM = re.compile(r'(?:message|error): "([^"]+)"')
 _CREDENTIALS = re.compile(r"//(?:169\.254\.\d+\.\d+|metadata\.google\.internal)/|credential", re.IGNORECASE)
 _SIGNATURES = re.compile(r"((?:signature|sig|security-token|credential)=)[^&\s\"']+", re.IGNORECASE)
@@ -71,29 +74,28 @@ def reason_of(text: str, timeout: float) -> Reason:
     'NoSuchBucket: It does not exist (check the name of the bucket)'
     """
     summary = text.partition("\n\nDebug source")[0]
-    answer, status, system = _ANSWER.search(summary), _STATUS.search(summary), _SYSTEM.search(text)
-    no_bucket = _NO_BUCKET.search(summary) is not None
+    answer, status, no_bucket = _ANSWER.search(summary), _STATUS.search(summary), _NO_BUCKET.search(summary)
     if answer is not None:
         code, sentence = answer[1], f"{answer[1]}: {answer[2]}"
-    elif no_bucket:
-        code, sentence = "NoSuchBucket", "the bucket does not exist"
+    elif no_bucket is not None:
+        code, sentence = "NoSuchBucket", "there is no such bucket"
     elif "redirect" in summary:
         code, sentence = "redirect", "the bucket is elsewhere"
     elif _CREDENTIALS.search(summary):
-        return Reason("", f"no credentials could be had: {_first_line(summary)}")
+        code, sentence = "", f"no credentials could be had: {_first_line(summary)}"
     elif status is not None:
-        code, sentence = "", f"it answered {status[1].strip()}"
+        code, sentence = status[1].strip(), f"it answered {status[1].strip()}"
     elif "TimedOut" in text:
         code, sentence = "", f"it did not answer within {timeout:g} seconds"
-    elif "HTTP error" in summary and system is not None:
-        code, sentence = "", f"it cannot be reached: {system[1]}"
     elif "IncompleteMessage" in text or "Content-Range" in summary or "body" in summary:
         code, sentence = "", "the connection was cut off in the middle"
+    elif "HTTP error" in summary:
+        code, sentence = "", f"it cannot be reached: {_cause(text)}"
     else:
         code, sentence = "", _first_line(summary)
-    advice = _ADVICE.get(code)
-    sentence = f"{sentence} ({advice})" if advice else sentence
-    return Reason(code, sentence, _LOST.search(summary) is not None, no_bucket, code in _OF_REGIONS)
+    advice = f" ({_ADVICE[code]})" if code in _ADVICE else ""
+    is_answer_lost = _LOST.search(summary) is not None
+    return Reason(code, sentence + advice, is_answer_lost, no_bucket is not None, code in _OF_REGIONS)
 
 
 def redacted(text: str, secrets: Iterable[str | None]) -> str:
@@ -114,4 +116,12 @@ def redacted(text: str, secrets: Iterable[str | None]) -> str:
 
 
 def _first_line(text: str) -> str:
-    return text.partition("\n")[0].strip()
+    return _PREAMBLE.sub("", text.partition("\n")[0]).strip()
+
+
+def _cause(text: str) -> str:
+    system, protocol = _SYSTEM.search(text), _PROTOCOL.search(text)
+    if system is not None:
+        return system[1]
+    # Words of the libraries below, such as InvalidCertificate and UnknownIssuer.
+    return " ".join(protocol[0].replace("(", " ").split()) if protocol is not None else _first_line(text)
