@@ -33,6 +33,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from markupsafe import Markup
 from sqlalchemy import Boolean, Column, DateTime, Integer, String, event, inspect, tuple_
+from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, Mapper, Relationship, object_session, relationship
 from sqlalchemy.sql.functions import now
@@ -102,6 +103,10 @@ _IMG_ATTRIBUTES = {"alt": "", "loading": "lazy", "decoding": "async"}
 _identity_attributes: weakref.WeakKeyDictionary[type[Any], tuple[str, ...]] = weakref.WeakKeyDictionary()
 
 
+# URLs are made of it: within one second, and before and after a commit.  MySQL and MariaDB would keep whole seconds.
+_DATE_TIME = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+
+
 class _ObjectType:
     """``Image.object_type``: of the class and of its instances, and overridden by a plain attribute."""
 
@@ -143,7 +148,7 @@ class Image:
         height = Column("height", Integer, primary_key=True, autoincrement=False)
         mimetype = Column("mimetype", String(255), nullable=False)
         original = Column("original", Boolean, nullable=False, default=False)
-        created_at = Column("created_at", DateTime(timezone=True), nullable=False, default=now())
+        created_at = Column("created_at", _DATE_TIME, nullable=False, default=now())
         revision = Column("revision", String(16), nullable=True)
         object_type = _ObjectType()
 
