@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,16 @@ from serving.application import LARGE, LARGE_NAME, SECRET
 from serving.servers import Server
 
 
-def curl(*arguments: str) -> bytes:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is missing: it is a package of Debian's")
-    return subprocess.run(["curl", "--silent", "--show-error", *arguments], check=True, capture_output=True).stdout
+@pytest.fixture
+def curl(program: Callable[[str], str]) -> Callable[..., bytes]:
+    def curl(*arguments: str) -> bytes:
+        command = [program("curl"), "--silent", "--show-error", *arguments]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
+    return curl
 
 
-def test_download_that_was_cut_off_goes_on(server: Server, tmp_path: Path) -> None:
+def test_download_that_was_cut_off_goes_on(curl: Callable[..., bytes], server: Server, tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(LARGE[:1000])
     curl(
         "--continue-at", "-", "--output", str(tmp_path / "part"), f"http://127.0.0.1:{server.port}/images/{LARGE_NAME}"
@@ -26,7 +29,7 @@ def test_download_that_was_cut_off_goes_on(server: Server, tmp_path: Path) -> No
     assert (tmp_path / "part").read_bytes() == LARGE
 
 
-def test_file_that_did_not_change_is_not_sent_again(server: Server, tmp_path: Path) -> None:
+def test_file_that_did_not_change_is_not_sent_again(curl: Callable[..., bytes], server: Server, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{server.port}/images/{LARGE_NAME}"
     etag = str(tmp_path / "etag")
     assert curl("--etag-save", etag, url) == LARGE
@@ -34,7 +37,7 @@ def test_file_that_did_not_change_is_not_sent_again(server: Server, tmp_path: Pa
     assert status == b"304"
 
 
-def test_path_is_sent_as_it_is(server: Server) -> None:
+def test_path_is_sent_as_it_is(curl: Callable[..., bytes], server: Server) -> None:
     for path in ("../secret", "%2e%2e/secret", "/etc/passwd"):
         url = f"http://127.0.0.1:{server.port}/images/{path}"
         answer = curl("--path-as-is", "--write-out", "%{http_code}", url)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -38,9 +37,8 @@ http {{
 
 
 @pytest.fixture(scope="module")
-def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if shutil.which("nginx") is None:
-        pytest.skip("nginx is missing: it is a package of Debian's")
+def nginx(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]) -> Iterator[Server]:
+    command = program("nginx")
     run = tmp_path_factory.mktemp("nginx")
     for folder in (run, run.parent, run.parent.parent):
         folder.chmod(0o755)  # its workers run as another user when the tests run as root
@@ -52,7 +50,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(COMMANDS["wsgi"], images) as behind:
         configuration = run / "nginx.conf"
         configuration.write_text(CONFIGURATION.format(run=run, port=port, behind=behind.port, images=images))
-        process = subprocess.Popen(["nginx", "-e", str(run / "error.log"), "-c", str(configuration)])
+        process = subprocess.Popen([command, "-e", str(run / "error.log"), "-c", str(configuration)])
         try:
             _wait_until_it_listens(process, port)
             yield Server(port, images)
