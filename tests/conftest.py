@@ -53,17 +53,6 @@ def missing(reason: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def program() -> Callable[[str], str]:
-    """Gives the path of a program that Debian has a package of that name for, or ends the test."""
-
-    def program(name: str) -> str:
-        path = os.environ.get("PATH", os.defpath) + os.pathsep + "/usr/sbin"
-        return shutil.which(name, path=path) or missing(f"{name} is not installed; it is a package of Debian's")
-
-    return program
-
-
-@pytest.fixture(scope="session")
 def have() -> Callable[[Callable[[Path], Started]], str]:
     """Gives the address of a part of :mod:`services`, or ends the test."""
     running = Services(Path(os.environ[RUN]))
