@@ -99,8 +99,7 @@ def png(
 ) -> bytes:
     """A PNG of any declared size, with zeros for pixels as far as a few kilobytes of them go."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
-    rows = min(height, 2_000_000 // (width * channels + 1) + 1)
-    pixels = zlib.compress(bytes((width * channels * depth // 8 + 1) * rows), 9)
+    pixels = zlib.compress(bytes(min(height * (width * channels * depth // 8 + 1), 2_000_000)), 9)
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
     parts = [png_chunk(b"IHDR", header), *chunks, png_chunk(b"IDAT", pixels), png_chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

@@ -155,6 +155,34 @@ def test_svg_becomes_a_sharp_png() -> None:
         assert image.convert("RGBA").getpixel((402, 300)) == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1"])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "",
+        'width="300"',
+        'width="100%" height="100%"',
+        'width="300" height="150"',
+        'viewBox="0 0 300 150"',
+        'width="600" viewBox="0 0 300 150"',
+        'width="600" height="300" viewBox="0 0 300 150"',
+    ],
+)
+def test_svg_is_drawn_as_a_browser_draws_it_whatever_tells_its_size(attributes: str, encoding: str) -> None:
+    text = (
+        f'<?xml version="1.0" encoding="{encoding}"?><!-- \xe9 --><svg xmlns="http://www.w3.org/2000/svg" {attributes}>'
+        '<rect width="150" height="75" fill="red"/><circle cx="300" cy="150" r="5" fill="blue"/></svg><!-- end -->\n'
+    )
+    file = made(io.BytesIO(text.encode(encoding)), 300, 150).file
+    assert pictures.pixel(file, (0.49, 0.49), "RGBA") == (255, 0, 0, 255)
+    assert pictures.pixel(file, (0.51, 0.51), "RGBA")[3] == 0
+    assert pictures.pixel(file, (0.999, 0.999), "RGBA")[2] == 255
+
+
+def test_an_svg_without_any_drawing_is_empty() -> None:
+    assert pictures.pixel(made(pictures.svg("", ""), 30, 15).file, (0.5, 0.5), "RGBA")[3] == 0
+
+
 def test_pdf_becomes_a_png_of_its_first_page() -> None:
     result = made(pictures.pdf(), 400, 200)
     assert (result.width, result.height, result.mimetype) == (400, 200, "image/png")

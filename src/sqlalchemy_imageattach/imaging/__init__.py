@@ -47,6 +47,10 @@ _DEFAULT_POLICY = ImagePolicy()
 _MAX_SIDES = {"image/gif": 65_535, "image/jpeg": 65_500, "image/webp": 16_383}
 
 
+# How many pixels of a result each pixel of some types counts for: their encoders need more time or memory.
+_TARGET_WEIGHTS = {"image/avif": 2.0, "image/gif": 2.0}
+
+
 def probe(file: IO[bytes], policy: ImagePolicy = _DEFAULT_POLICY) -> ImageInfo:
     """Tells what an image is, by its header alone.
 
@@ -122,10 +126,10 @@ def resize(
     with opened(file) as data:
         # What is known of the file may be old, or wrong: it is not believed.
         header = _checked_header(data, policy)
-        memory = int(policy.max_pixels * HELD_BYTES)
+        memory = min(int(policy.max_pixels * HELD_BYTES), 2**62)
         mimetype = thumbnail_type(header.mimetype)
         job = Job(data, header, width, height, mimetype, memory, name, first_frame, preprocess, postprocess)
-        policy.check_target(width, height, job.frames)
+        policy.check_target(width, height, job.frames, _TARGET_WEIGHTS.get(job.mimetype, 1.0))
         if max(width, height) > _MAX_SIDES.get(job.mimetype, 2**31):
             raise InvalidImageError(
                 f"a size of {width}x{height} pixels was asked for, "

@@ -4,7 +4,7 @@ libvips is the engine, as it is the fastest and needs the least memory.  Pillow 
 
 - AVIF and BMP, the one because it is three times faster there, the other because libvips does not read it; HEIC, with
   pillow-heif;
-- animated PNG and AVIF, of which libvips reads and writes one frame only;
+- animated PNG and AVIF, of which libvips reads and writes one frame only, and WebP, of which it holds all at once;
 - everything on platforms without libvips, and in forked children.
 
 What must always be true: **libvips does no work in a child that was forked after it had done some.**  Its threads are
@@ -130,6 +130,7 @@ def is_srgb(profile: bytes) -> bool:
 
 
 _PILLOW_TYPES = frozenset({"application/pdf", "image/avif", "image/bmp", "image/heic"})
+_PILLOW_ANIMATIONS = frozenset({"image/avif", "image/png", "image/webp"})
 
 # The process in which libvips worked first, or None.
 _vips_process: int | None = None
@@ -165,9 +166,8 @@ def choose_here(job: Job) -> Engine:
     """Chooses who does a job in this process."""
     from . import pillow
 
-    if job.header.mimetype in _PILLOW_TYPES or (job.header.mimetype == "image/png" and job.frames > 1):
-        return pillow
-    if not vips_may_work():
+    types = _PILLOW_ANIMATIONS if job.frames > 1 else _PILLOW_TYPES
+    if job.header.mimetype in types or not vips_may_work():
         return pillow
     from . import vips
 

@@ -68,9 +68,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# All frames of a result together; they are held in memory, four bytes a pixel.
-_MAX_HELD_PIXELS = 40_000_000
-
 # By how much an image may stay larger than the result when it is shrunk cheaply first.
 _GAP = 2.0
 
@@ -81,6 +78,8 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
     with _translating(job):
         image, upright = _opened(job)
         frames, timing = _frames(job, image, upright, None if job.preprocess else size)
+        # Not needed any more, while the encoder needs memory of its own.
+        del image
     if job.preprocess is not None:
         frames = _changed(frames, job.preprocess)
         frames = [frame.resize(size, _resample(job), reducing_gap=_GAP) for frame in frames]
@@ -90,14 +89,13 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
 
 
 def _check_held(job: Job) -> None:
-    pixels = job.width * job.height
-    if job.preprocess is not None:
-        pixels = max(pixels, job.header.width * job.header.height)
-    if job.frames > 1 and job.frames * pixels > _MAX_HELD_PIXELS:
+    """Refuses what would have to be held at its own size: the frames that a callback is to see."""
+    pixels = job.frames * job.header.width * job.header.height
+    if job.preprocess is not None and job.frames > 1 and 4 * pixels > job.memory:
         raise InvalidImageError(
-            f"expected at most {_MAX_HELD_PIXELS} pixels in all frames of such an {job.mimetype}, "
-            f"got {job.frames} frames of {pixels} pixels; ask for a smaller size, or for the first frame",
-            reason="target_too_large",
+            f"expected at most {job.memory // 4} pixels in all frames of an {job.header.mimetype} for preprocess, "
+            f"got {pixels}; ask for the first frame, or raise max_pixels",
+            reason="too_many_frames",
         )
 
 

@@ -28,8 +28,8 @@ __all__ = (
     "riff_chunks",
 )
 
-# Five bytes a pixel: the decoded picture, and another form of it.
-_WHOLE_CANVAS = 5 / HELD_BYTES
+# Bytes a pixel: the decoded picture, and another form of it.
+_WHOLE_CANVAS = 5.5 / HELD_BYTES
 
 GIF_EXTENSION, GIF_IMAGE, GIF_TRAILER = 0x21, 0x2C, 0x3B
 

@@ -18,7 +18,7 @@ from xml.parsers import expat
 from ..exc import InvalidImageError
 from .header import Header, damaged, truncated
 
-__all__ = ("read", "sniff")
+__all__ = ("framed", "read", "sniff")
 
 _ROOT = "http://www.w3.org/2000/svg svg"
 
@@ -60,24 +60,48 @@ _CUT_OFF = frozenset(
 
 
 class _RootSeen(Exception):
-    """Stops a parser; only the type was asked for."""
+    """Stops a parser; only the root was asked for."""
 
 
 def sniff(data: memoryview) -> bool:
     """Tells whether the bytes are XML with an ``<svg>`` at its root; the rest is for :func:`read` to judge."""
     if not bytes(data[:512]).lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0").startswith(b"<"):
         return False
-    names: list[str] = []
+    name, _ = _root(data)
+    return name == _ROOT
+
+
+def _root(data: memoryview) -> tuple[str | None, int]:
+    """Finds the name of the root element, and where it begins."""
+    found: str | None = None
+    at = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        names.append(name)
+        nonlocal found, at
+        found, at = name, parser.CurrentByteIndex
         raise _RootSeen
 
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = start
     with contextlib.suppress(_RootSeen, expat.ExpatError):
         parser.Parse(bytes(data[:_MAX_BYTES]), True)
-    return names == [_ROOT]
+    return found, at
+
+
+def framed(data: memoryview, header: Header, width: int, height: int) -> bytes:
+    """Puts an SVG into another one of a given size, so that any renderer takes it for as large as a browser does.
+
+    :param header: what :func:`read` told
+    :param width: what the renderer is to make, in pixels
+    :param height: what the renderer is to make, in pixels
+    """
+    _, at = _root(data)
+    start = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {header.width} {header.height}" preserveAspectRatio="none">'
+    )
+    encoding = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(bytes(data[:2]), "ascii")
+    return b"".join((data[:at], start.encode(encoding), data[at:], "</svg>".encode(encoding)))
 
 
 def read(data: memoryview) -> Header:

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 import pyvips
 
+from . import svg
 from .engine import PIXELS_IN_MEMORY, Change, Job, disagreeing, is_srgb, undecodable
 from .filters import DEFAULT_FILTER
 
@@ -50,40 +51,64 @@ _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def resize(job: Job) -> tuple[IO[bytes], int, int]:
+    if job.header.mimetype == "image/svg+xml":
+        return _rendered(job)
     source = pyvips.Source.new_from_memory(job.data)
     options = "fail_on=truncated" + (",n=-1" if job.frames > 1 else "")
     with _translating(job):
         header = pyvips.Image.new_from_source(source, f"[{options}]")
-        _check(job, header)
+        if not _agrees(job, header):
+            # It takes the canvas of some GIFs for a mistake, and cuts it to its frames; Pillow does as browsers do.
+            from . import pillow
+
+            return pillow.resize(job)
         profiles = _profiles(header)
-    if job.preprocess is None and job.filter == DEFAULT_FILTER:
-        with _translating(job):
+        if job.preprocess is None and job.filter == DEFAULT_FILTER:
             image = pyvips.Image.thumbnail_source(
                 source, job.width, height=job.height, size="force", option_string=options, **profiles
             )
-    else:
-        with _translating(job):
+        else:
             image = pyvips.Image.new_from_source(source, f"[{options}]").autorot()
-        if job.preprocess is not None:
-            image = _changed(image, job.preprocess)
+    if job.preprocess is not None:
+        image = _changed(image, job.preprocess)
+    if job.preprocess is not None or job.filter != DEFAULT_FILTER:
         with _translating(job):
             image = _resampled(image, job, profiles)
+    # Pixels are decoded here: `source` and `job.data` have to live until then.
+    return _finished(job, image)
+
+
+def _rendered(job: Job) -> tuple[IO[bytes], int, int]:
+    """Renders an SVG at the size of the result, or at its own for a callback to see."""
+    size = (job.width, job.height) if job.preprocess is None else (job.header.width, job.header.height)
+    source = pyvips.Source.new_from_memory(svg.framed(job.data, job.header, *size))
+    with _translating(job):
+        # Not by `new_from_source`, which looks for the type in the first bytes only, and as ASCII.
+        image: pyvips.Image = pyvips.Image.svgload_source(source)
+    if job.preprocess is not None:
+        image = _changed(image, job.preprocess)
+        with _translating(job):
+            image = _resampled(image, job, {})
+    return _finished(job, image)
+
+
+def _finished(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
     if job.postprocess is not None:
         image = _changed(image, job.postprocess)
     with _translating(job):
-        # Pixels are decoded here: `source` and `job.data` have to live until then.
         return _encoded(image, job.mimetype)
 
 
-def _check(job: Job, image: pyvips.Image) -> None:
-    if job.header.mimetype == "image/svg+xml":
-        # The renderer gives it a size by rules of its own.
-        return
+def _agrees(job: Job, image: pyvips.Image) -> bool:
+    """Checks that libvips sees what was checked against the limits."""
     height = image.get_page_height() if job.frames > 1 else image.height
+    if job.header.mimetype == "image/gif" and image.width <= job.header.width and height < job.header.height:
+        return False
     if (image.width, height) != (job.header.width, job.header.height):
         raise disagreeing(job.header, image.width, height)
     if image.height // height > job.frames:
         raise undecodable(job.header, f"it has {image.height // height} frames instead of {job.frames}")
+    return True
 
 
 def _profiles(image: pyvips.Image) -> dict[str, Any]:

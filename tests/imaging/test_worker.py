@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pictures
+import psutil
+import pytest
+import pyvips
+
+from sqlalchemy_imageattach.exc import ImageAttachError, InvalidImageError
+from sqlalchemy_imageattach.imaging import ImagePolicy, isolate, probe, resize, worker
+
+pytestmark = pytest.mark.skipif(not worker.AVAILABLE, reason="files cannot be passed between processes")
+
+MASKS = "".join(
+    f'<mask id="m{level}">' + f'<rect width="9" height="9" mask="url(#m{level - 1})"/>' * 3 + "</mask>"
+    for level in range(1, 30)
+)
+
+
+@pytest.fixture
+def isolated() -> Iterator[None]:
+    isolate(seconds=2)
+    yield
+    isolate(False)
+
+
+def _made(file: io.BytesIO, **options: object) -> io.BytesIO:
+    result = resize(file, probe(file), 40, 30, **options)  # type: ignore[arg-type]
+    assert (result.width, result.height) == (40, 30)
+    assert isinstance(result.file, io.BytesIO)
+    return result.file
+
+
+@pytest.mark.parametrize("mimetype", pictures.FORMATS)
+def test_in_isolation_results_are_the_same(mimetype: str, isolated: None) -> None:
+    file = pictures.picture(mimetype)
+    there = _made(file).getvalue()
+    isolate(False)
+    assert there == _made(file).getvalue()
+
+
+@pytest.mark.parametrize("mimetype", ["image/jpeg", "image/gif", "image/png"])
+def test_in_isolation_callbacks_are_called_here(mimetype: str, isolated: None) -> None:
+    processes = []
+
+    def seen(image: pyvips.Image) -> pyvips.Image:
+        processes.append(os.getpid())
+        return image.copy_memory()
+
+    file = pictures.animation(mimetype, 3) if mimetype == "image/gif" else pictures.picture(mimetype)
+    assert probe(_made(file, preprocess=seen, postprocess=seen)).frames == (3 if mimetype == "image/gif" else 1)
+    assert processes == [os.getpid()] * 2
+
+
+def test_in_isolation_bad_images_are_the_same_error(isolated: None) -> None:
+    png = bytearray(pictures.saved(pictures.noise(64, 48), "image/png").getvalue())
+    png[100:200] = bytes(100)
+    with pytest.raises(InvalidImageError) as error:
+        _made(io.BytesIO(png))
+    assert error.value.reason == "damaged"
+
+
+def test_an_image_that_takes_too_long_costs_an_error_and_not_the_server(isolated: None) -> None:
+    started = time.process_time()
+    with pytest.raises(InvalidImageError, match="takes more than 2 seconds") as error:
+        _made(pictures.svg('width="400" height="300"', MASKS + '<rect width="400" height="300" mask="url(#m29)"/>'))
+    assert error.value.reason == "damaged"
+    assert time.process_time() - started < 1
+    _made(pictures.svg('width="400" height="300"'))
+
+
+def test_an_image_that_takes_too_much_memory_costs_an_error_and_not_the_server() -> None:
+    with pytest.raises(InvalidImageError, match="memory"):
+        _made(pictures.svg('width="400" height="300"', '<rect width="1" height="1"/>' * 250_000))
+    _made(pictures.svg('width="400" height="300"'))
+
+
+def test_memory_is_limited_by_the_policy() -> None:
+    file = pictures.svg('width="4" height="3"', '<rect width="1" height="1"/>' * 20_000)
+    policy = ImagePolicy(max_pixels=30_000_000)
+    with pytest.raises(InvalidImageError, match="memory"):
+        resize(file, probe(file), 40, 30, policy=policy)
+    assert resize(file, probe(file), 40, 30).width == 40
+    unlimited = ImagePolicy(max_pixels=2**63)
+    assert resize(file, probe(file), 40, 30, policy=unlimited).width == 40
+
+
+def test_a_decoder_that_crashes_costs_an_error_and_not_the_server() -> None:
+    _made(pictures.svg(""))
+    (mine,) = (each for each in psutil.Process().children() if "imaging.worker" in " ".join(each.cmdline()))
+    os.kill(mine.pid, signal.SIGSEGV)
+    mine.wait(10)
+    with pytest.raises(InvalidImageError, match="the decoder gave up"):
+        _made(pictures.svg(""))
+    _made(pictures.svg(""))
+
+
+def test_a_worker_is_used_again() -> None:
+    _made(pictures.svg(""))
+    before = {each.pid for each in psutil.Process().children()}
+    for _ in range(3):
+        _made(pictures.svg(""))
+        probe(pictures.pdf())
+    assert {each.pid for each in psutil.Process().children()} == before
+
+
+def test_workers_end_with_the_process_that_started_them() -> None:
+    code = (
+        "import io, os, sys\n"
+        "from sqlalchemy_imageattach.imaging import probe, resize\n"
+        "file = io.BytesIO(b'<svg xmlns=\"http://www.w3.org/2000/svg\"/>')\n"
+        "resize(file, probe(file), 40, 30)\n"
+        "from sqlalchemy_imageattach.imaging import worker\n"
+        "print(worker._pool._idle[0].process.pid, flush=True)\n"
+        "if 'kill' in sys.argv: os.kill(os.getpid(), 9)"
+    )
+    for how in ("end", "kill"):
+        done = subprocess.run([sys.executable, "-W", "error", "-c", code, how], capture_output=True, check=False)
+        assert done.stderr == b""
+        pid = int(done.stdout)
+        if psutil.pid_exists(pid):
+            psutil.Process(pid).wait(10)
+
+
+def test_a_python_that_cannot_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_pool", worker._Pool())
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(ImageAttachError, match="expected '/bin/false' to be a Python"):
+        _made(pictures.svg(""))
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        isolate(seconds=0)
