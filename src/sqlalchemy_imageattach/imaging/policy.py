@@ -78,6 +78,8 @@ class ImagePolicy:
     :param max_side: the greatest length of the longer side, in pixels
     :param min_aspect_ratio: the least width / height
     :param max_aspect_ratio: the greatest width / height
+    :param strip_metadata: whether originals are stored without what tells of places, people and devices, their pixels
+        untouched; types of which that cannot be removed are refused then
     :raises TypeError: if a limit is not a number, or ``types`` not a set of strings
     :raises ValueError: if a limit is not positive, a least is above its greatest, or a type is none that this library
         reads
@@ -98,6 +100,7 @@ class ImagePolicy:
     max_side: int | None = None
     min_aspect_ratio: float | None = None
     max_aspect_ratio: float | None = None
+    strip_metadata: bool = False
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_pixels", "max_frame_pixels", "max_target_pixels", "min_side", "max_side"):
@@ -120,6 +123,8 @@ class ImagePolicy:
             low, high = getattr(self, least), getattr(self, greatest)
             if low is not None and high is not None and low > high:
                 raise ValueError(f"{least} ({low!r}) is above {greatest} ({high!r}): no image would be accepted")
+        if not isinstance(self.strip_metadata, bool):
+            raise TypeError(f"strip_metadata must be a bool, not {self.strip_metadata!r}")
         if self.types is not None:
             if isinstance(self.types, str) or not all(isinstance(each, str) for each in self.types):
                 raise TypeError(f"types must be a set of mimetypes, not {self.types!r}")
