@@ -79,7 +79,7 @@ def people() -> Page:
     return render_template("people.html", people=found.all())
 
 
-@site.route("/people/<int:key>", methods=["GET", "POST"])
+@site.route("/people/<int(max=999999999):key>", methods=["GET", "POST"])
 def person(key: int) -> Page:
     person: Person = g.session.get(Person, key) or abort(404)
     if request.method == "POST":
@@ -88,7 +88,7 @@ def person(key: int) -> Page:
     return render_template("person.html", person=person)
 
 
-@site.post("/people/<int:key>/undo")
+@site.post("/people/<int(max=999999999):key>/undo")
 def undo(key: int) -> Page:
     person: Person = g.session.get(Person, key) or abort(404)
     before = look(person)
@@ -111,7 +111,7 @@ def albums() -> Page:
     return render_template("albums.html", albums=found.all())
 
 
-@site.route("/albums/<int:key>", methods=["GET", "POST"])
+@site.route("/albums/<int(max=999999999):key>", methods=["GET", "POST"])
 def album(key: int) -> Page:
     album: Album = g.session.get(Album, key) or abort(404)
     if request.method == "POST":
@@ -120,7 +120,7 @@ def album(key: int) -> Page:
     return render_template("album.html", album=album)
 
 
-@site.route("/albums/<int:key>/<uuid:photo>", methods=["GET", "POST"])
+@site.route("/albums/<int(max=999999999):key>/<uuid:photo>", methods=["GET", "POST"])
 def photo(key: int, photo: uuid.UUID) -> Page:
     album: Album = g.session.get(Album, key) or abort(404)
     images = album.photos.get_image_set(key=photo)

@@ -113,6 +113,7 @@ def test_a_refused_file_says_why(gallery: Gallery, content: bytes, reason: str) 
     assert f">{reason}<" in answer.text
     assert "ann.jpg" in answer.text
     assert gallery.ask("/people/1").status == 404
+    assert gallery.ask(f"/people/{10**20}").status == 404
     assert gallery.files() == {}
 
 
