@@ -148,15 +148,19 @@ class Bucket:
             if not (create and parts.is_complete and self._size(name, "store a file") == parts.size):
                 raise
 
-    def _get(self, name: str) -> tuple[IO[bytes], str | None]:
-        """Open an object; tells its type as well."""
-        result = self._ask("open a file", name, lambda library, client: library.obstore.get(client, name), missing=True)
-        size, mimetype = result.meta["size"], result.attributes.get("Content-Type")
-        if size > SPOOL_SIZE:
-            return io.BufferedReader(Body(self._fetching(name, result.stream(min_chunk_size=_BLOCK), size))), mimetype
-        content = self._ask("read a file", name, lambda *_: bytes(result.bytes()))
+    def _get(self, name: str) -> tuple[IO[bytes], Any]:
+        """Open an object; gives what the library answered along, which knows the type."""
+
+        def get(library: Runtime, client: Any) -> tuple[Any, int, bytes | None]:
+            result = library.obstore.get(client, name)
+            size = result.meta["size"]
+            return result, size, bytes(result.bytes()) if size <= SPOOL_SIZE else None
+
+        result, size, content = self._ask("read a file", name, get, missing=True)
+        if content is None:
+            return io.BufferedReader(Body(self._fetching(name, result.stream(min_chunk_size=_BLOCK), size))), result
         self._check_size(name, len(content), size)
-        return io.BytesIO(content), mimetype
+        return io.BytesIO(content), result
 
     def _fetching(self, name: str, pieces: Iterator[bytes], size: int) -> Callable[[], bytes]:
         received = 0

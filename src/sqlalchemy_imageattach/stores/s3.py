@@ -248,10 +248,10 @@ class S3SandboxStore(SandboxStore):
 
     def get_key(self, key: FileKey) -> IO[bytes]:
         try:
-            file, content_type = self.overriding._get(self.overriding._name(key))
+            file, result = self.overriding._get(self.overriding._name(key))
         except ImageNotFoundError:
             return self.underlying.get_key(key)
-        if content_type == self.DELETED_MARK_MIMETYPE:
+        if self._is_mark(result):
             file.close()
             raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", self.overriding._name(key))
         return file
@@ -268,6 +268,7 @@ class S3SandboxStore(SandboxStore):
             return False
 
     def _marked(self, file: StoredFile) -> FileKey | None:
-        if file.size or self.overriding._get(file.name)[1] != self.DELETED_MARK_MIMETYPE:
-            return None
-        return file.key
+        return None if file.size or not self._is_mark(self.overriding._get(file.name)[1]) else file.key
+
+    def _is_mark(self, result: Any) -> bool:
+        return bool(result.attributes.get("Content-Type") == self.DELETED_MARK_MIMETYPE)
