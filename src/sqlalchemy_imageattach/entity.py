@@ -47,6 +47,7 @@ from .imageset import POLICY_KEY, BaseImageSet, ImageSet, ImageSubset, MultipleI
 from .imaging import ImagePolicy
 from .imaging.types import VECTOR_TYPES
 from .ledger import listen_to_images
+from .owners import listen_to_owners
 from .store import Store
 
 __all__ = (
@@ -313,3 +314,4 @@ def _expect_deletions_by_others(mapper: Mapper[Any], cls: type[Any]) -> None:
 
 event.listen(Image, "mapper_configured", _expect_deletions_by_others, propagate=True)
 listen_to_images(Image)
+listen_to_owners(Image)
