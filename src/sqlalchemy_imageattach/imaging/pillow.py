@@ -157,7 +157,7 @@ def _decoded(
     profile = image.info.get("icc_profile")
     if size is not None:
         if upright is not None and job.header.orientation >= 5:
-            size = size[::-1]
+            size = (size[1], size[0])
         box = None
         if job.filter == DEFAULT_FILTER:
             # JPEG can be decoded at an eighth, a quarter or a half of its size.
