@@ -41,8 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        Services(Path(os.environ.pop(RUN))).stop()
+    running = Services(Path(os.environ.pop(RUN)))
+    if hasattr(config, "workerinput"):
+        running.leave()
+    else:
+        running.stop()
 
 
 def missing(reason: str) -> NoReturn:

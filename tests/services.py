@@ -103,6 +103,11 @@ class Services:
         _wait_until(lambda: not any(_is_alive(pid) for pid, _ in pids), PATIENCE)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def leave(self) -> None:
+        """Lets a worker process end before the run, with which what it has started goes on."""
+        for child in _children:
+            child.returncode = 0  # else Python would warn that nobody waited for it
+
 
 # The parts
 
