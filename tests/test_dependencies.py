@@ -45,14 +45,6 @@ def test_attaching_and_making_sizes_work_without_any_extra():
     assert (answer.stdout, answer.stderr) == ("2\n0\n", "")
 
 
-def test_importing_the_package_loads_no_engine_and_no_cloud():
-    answer = run("""
-        import sqlalchemy_imageattach.entity
-        print(*sorted({"PIL", "pyvips", "obstore"} & {name for name, module in sys.modules.items() if module}))
-    """)
-    assert (answer.stdout, answer.stderr) == ("\n", "")
-
-
 def test_no_requirement_has_an_upper_bound():
     every = [PROJECT["dependencies"], *EXTRAS.values()]
     bounded = [each for group in every for each in group if any(sign in each for sign in ("<", "==", "~=", "!="))]
