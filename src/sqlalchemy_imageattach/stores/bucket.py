@@ -153,7 +153,7 @@ class Bucket:
 
         def get(library: Runtime, client: Any) -> tuple[Any, int, bytes | None]:
             result = library.obstore.get(client, name)
-            size = result.meta["size"]
+            _, size = result.range
             return result, size, bytes(result.bytes()) if size <= SPOOL_SIZE else None
 
         result, size, content = self._ask("read a file", name, get, missing=True)

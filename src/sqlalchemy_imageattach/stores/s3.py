@@ -187,7 +187,7 @@ class S3Store(CloudStore):
         return f"{type(self).__qualname__}({self.bucket!r}{given})"
 
 
-class S3SandboxStore(SandboxStore):
+class S3SandboxStore(SandboxStore[S3Store]):
     """Two buckets that look like one: the first is only read, and all changes go to the second.
 
     Useful for development with the images of production.  What is deleted is marked in the second bucket, by an empty
@@ -213,11 +213,6 @@ class S3SandboxStore(SandboxStore):
 
     #: The ``Content-Type`` of an object that marks what was deleted.
     DELETED_MARK_MIMETYPE = "application/x-sqlalchemy-imageattach-sandbox-deleted"
-
-    #: The store that is only read.
-    underlying: S3Store
-    #: The store for changes.
-    overriding: S3Store
 
     def __init__(
         self,

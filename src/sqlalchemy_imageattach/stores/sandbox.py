@@ -14,7 +14,7 @@ import io
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 from ..exc import ImageNotFoundError
 from ..store import FileKey, Store, StoredFile
@@ -22,11 +22,13 @@ from .layered import LayeredStore, holds, is_missing, may_hold
 
 __all__ = ("SandboxStore",)
 
+S = TypeVar("S", bound=Store)
+
 # The revision goes with the type, since the overriding store need not keep any.
 _MARK = re.compile(r"(.*)\.sandbox-deleted(?:-([0-9a-z]+))?", re.DOTALL)
 
 
-class SandboxStore(LayeredStore):
+class SandboxStore(LayeredStore, Generic[S]):
     """Two stores that look like one: the first is only read, and all changes go to the second.
 
     :param underlying: the store that is only read
@@ -44,11 +46,11 @@ class SandboxStore(LayeredStore):
     """
 
     #: The store that is only read.
-    underlying: Store
+    underlying: S
     #: The store for changes.
-    overriding: Store
+    overriding: S
 
-    def __init__(self, underlying: Store, overriding: Store) -> None:
+    def __init__(self, underlying: S, overriding: S) -> None:
         for store in (underlying, overriding):
             if not isinstance(store, Store):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers need not be typed
                 raise TypeError(f"expected a sqlalchemy_imageattach.store.Store, not {store!r}")
