@@ -14,9 +14,8 @@ from __future__ import annotations
 import io
 import tempfile
 import weakref
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session, object_session
@@ -24,6 +23,9 @@ from sqlalchemy.orm import Mapper, Session, object_session
 from .context import LocalProxyStore
 from .exc import ContextError, InvalidImageError
 from .store import FileKey, Store
+
+if TYPE_CHECKING:
+    from .rows import Place
 
 __all__ = (
     "ATTRIBUTE",
@@ -56,14 +58,14 @@ class Attachment:
     :param content: the bytes, or a file of ours that has them; nothing where the store has them already
     """
 
-    __slots__ = ("__weakref__", "_content", "before_flush", "has_been_put", "store")
+    __slots__ = ("__weakref__", "_content", "has_been_put", "place", "store")
 
     def __init__(self, store: Store, content: bytes | _TemporaryFile | None) -> None:
         self.store = store
         #: Whether a store has got these bytes before, under the revision that the image has now.
         self.has_been_put = False
-        #: What is to be done before the row is inserted.
-        self.before_flush: Callable[[Session], None] | None = None
+        #: Of an original: the image set in which it replaces all other images.
+        self.place: Place | None = None
         self._content = content
 
     @classmethod
@@ -130,7 +132,7 @@ class Attachment:
 
     def release(self) -> None:
         """Let the bytes go: the store has them, and the transaction committed."""
-        self._content = self.before_flush = None
+        self._content = self.place = None
 
 
 class _TemporaryFile:

@@ -37,9 +37,10 @@ from .context import current_store
 from .exc import ImageNotFoundError
 from .imagequery import BaseImageQuery
 from .imaging import ImageInfo, ImagePolicy, Resized, check_filter, probe, resize
+from .imaging.privacy import strip_metadata
 from .imaging.types import SUFFIXES
 from .ledger import new_revision
-from .rows import find_current, has_gap_locks, insert_or_find, lock_original, members, replace_all
+from .rows import Place, find_current, has_gap_locks, insert_or_find, lock_original
 from .sizes import Wanted, pixels
 from .store import Store
 
@@ -150,6 +151,8 @@ class BaseImageSet(Generic[I]):
         if not hasattr(file, "read"):
             # What forms of the standard library's cgi module, and of some frameworks, wrap around the file.
             file = getattr(file, "file", file)
+        if not hasattr(file, "read"):
+            raise TypeError(f"expected a readable binary file, and {file!r:.100} has no read()")
         return self._attach(file, store, None, None, True, extra_args, extra_kwargs, policy)
 
     def from_blob(
@@ -376,10 +379,8 @@ class BaseImageSet(Generic[I]):
         if not lock_original(session, original):
             session.expire(owner, [relationship.key])
             raise ImageNotFoundError("the original was replaced or deleted by another transaction; try again")
-        cls = relationship.mapper.class_
-        criteria = members(owner, relationship, self.identity_map)
-        criteria += [cls.width == size[0], cls.height == size[1]]
-        for image in find_current(session, criteria, relationship.mapper):
+        place = Place(owner, relationship, tuple(self.identity_map.items()))
+        for image in find_current(session, place, width=size[0], height=size[1]):
             self.query.append(image)
             found: I = image
             return found
@@ -401,8 +402,6 @@ class BaseImageSet(Generic[I]):
             size = pixels("width", width), pixels("height", height)
         if not (mimetype is None or isinstance(mimetype, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"expected a text such as 'image/png' as mimetype, not {mimetype!r}")
-        if not isinstance(content, bytes) and not hasattr(content, "read"):
-            raise TypeError(f"expected a readable binary file, and {content!r} has no read()")
         owner, relationship = self.query._place()
         store = find_store(store, self.original, owner=owner, mapper=relationship.mapper)
         accepted: ImagePolicy = policy or relationship.info.get(POLICY_KEY) or ImagePolicy()
@@ -450,13 +449,7 @@ class BaseImageSet(Generic[I]):
                 setattr(image, name, value)
         image.__dict__[ATTRIBUTE] = attachment
         if original:
-            attachment.before_flush = partial(
-                replace_all,
-                owner=owner,
-                relationship=relationship,
-                identity_map=dict(self.identity_map),
-                store=attachment.store,
-            )
+            attachment.place = Place(owner, relationship, tuple(self.identity_map.items()))
         for existing in self._candidates():
             if original or existing.size == size:
                 remember_store(existing, attachment.store)
@@ -565,10 +558,14 @@ def _read(
         attachment = Attachment.of_blob(store, content, policy.max_bytes)
     else:
         attachment = Attachment.of_file(store, content, policy.max_bytes)
-    if not is_probed:
+    if not is_probed and not policy.strip_metadata:
         return attachment, None
     with attachment.open() as file:
-        return attachment, probe(file, policy)
+        info = probe(file, policy)
+        if policy.strip_metadata:
+            with strip_metadata(file, info) as stripped:
+                attachment = Attachment.of_file(store, stripped, policy.max_bytes)
+    return attachment, info
 
 
 def _resize(open_source: Callable[[], IO[bytes]], wanted: Wanted, policy: ImagePolicy, **options: Any) -> Resized:

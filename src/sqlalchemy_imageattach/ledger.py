@@ -43,7 +43,7 @@ from .concurrency import call_all
 from .connections import Joined, is_in_doubt, watch, watch_savepoints
 from .context import current_store
 from .notes import Delete, FailedDelete, Note, Put, Report, abandon, keep_in_doubt, settle, undo, undo_abandoned
-from .rows import CurrentFile, lock_deleted
+from .rows import CurrentFile, lock_deleted, replace_all
 from .store import FileKey, Store
 
 __all__ = ("FAILED_DELETE_KEY", "FailedDelete", "Ledger", "ledger_of", "listen_to_images", "new_revision")
@@ -335,9 +335,7 @@ def _after_begin(session: Session, transaction: SessionTransaction, connection: 
 
 @event.listens_for(Session, "before_flush")
 def _before_flush(session: Session, flush_context: UOWTransaction, instances: Any) -> None:
-    for attachment in [attachment_of(entity) for entity in session.new]:
-        if attachment is not None and attachment.before_flush is not None:
-            attachment.before_flush(session)
+    replace_all(session)
     # Of a session without images, nothing but this is kept, and not beyond the flush.
     session.info[_FLUSH_KEY] = weakref.ref(flush_context)
 

@@ -6,41 +6,70 @@ deleted, replaced or relied on, it is locked, and what it names is read anew.  I
 - the file that is deleted after a commit is the one that the deleted row named, whatever the session had loaded;
 - a thumbnail is inserted only while its original is locked, so two transactions never make the same one, and none
   is made of an original that is being replaced;
-- an original replaces all rows of its image set, those that the session never loaded too.
+- an original replaces all rows of its image set, those that the session never loaded too;
+- two transactions lock the same rows in the same order, that of their owners and primary keys, and the owner after
+  them: else each could wait for the other.
 
 SQLite has no ``FOR UPDATE``.  There an update that changes nothing takes the database's write lock.  MySQL and MariaDB
 lock the gap where a row might be, too, so that two who look for a row that is not there and then insert it block each
-other.  There rows are locked by their whole primary key only, and whether one has come meanwhile shows when it is
-inserted.  In ``REPEATABLE READ``, their default, a transaction does not see what came after its first query: an
-original then does not replace thumbnails that another transaction has just made.  In ``READ COMMITTED`` it does.
+other, and their neighbours.  There rows are locked by their whole primary keys, if those are still there, and whether
+one has come meanwhile shows when it is inserted.  In ``REPEATABLE READ``, their default, a transaction does not see
+what came after its first query: an original then does not replace thumbnails that another transaction has just made,
+nor the very first picture when two are attached at once.  In ``READ COMMITTED`` it does.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import ColumnElement, Table, and_, inspect, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, Session, UOWTransaction, lazyload, with_parent
 
-from .attachment import remember_store
+from .attachment import attachment_of, remember_store
 from .store import Store
 
 __all__ = (
     "CurrentFile",
+    "Place",
     "find_current",
     "has_gap_locks",
     "insert_or_find",
     "lock_deleted",
     "lock_original",
-    "members",
+    "lock_rows",
     "replace_all",
 )
 
 _BATCH = 100
+
+
+class Place(NamedTuple):
+    """One image set: the images of an owner that have these values."""
+
+    owner: Any
+    relationship: RelationshipProperty[Any]
+    values: tuple[tuple[str, Any], ...]
+
+    def criteria(self) -> list[ColumnElement[bool]]:
+        """Say in SQL which images these are.
+
+        :returns: criteria
+        """
+        cls = self.relationship.mapper.class_
+        criteria: list[Any] = [with_parent(self.owner, self.relationship.class_attribute)]
+        return criteria + [getattr(cls, name) == value for name, value in self.values]
+
+    def order(self) -> tuple[Any, ...]:
+        """Say in which order image sets are locked.
+
+        :returns: a key to sort by
+        """
+        identity = inspect(self.owner).identity or ()
+        return str(self.relationship), _order(identity), _order([value for _, value in self.values])
 
 
 class CurrentFile(NamedTuple):
@@ -48,6 +77,11 @@ class CurrentFile(NamedTuple):
 
     mimetype: str
     revision: str | None = None
+
+    @classmethod
+    def of(cls, image: Any) -> Self:
+        """What an image says that was loaded."""
+        return cls(image.mimetype, getattr(image, "revision", None))
 
 
 def lock_deleted(
@@ -60,17 +94,31 @@ def lock_deleted(
     :param flush_context: the flush
     :returns: what the rows name, by identity; a row that is gone already is missing
     """
-    table, columns = _table(mapper), mapper.columns
-    key = tuple(table.primary_key.columns)
-    wanted = [*key, columns["mimetype"]] + ([columns["revision"]] if "revision" in columns else [])
     identities = [
         state.key[1]
         for state, (is_deleted, _) in flush_context.states.items()
         if is_deleted and state.key is not None and state.mapper.base_mapper is mapper.base_mapper
     ]
+    return lock_rows(connection, mapper, identities)
+
+
+def lock_rows(
+    connection: Connection, mapper: Mapper[Any], identities: Collection[tuple[Any, ...]]
+) -> dict[tuple[Any, ...], CurrentFile]:
+    """Lock rows of one mapped hierarchy.
+
+    :param connection: the connection of a session
+    :param mapper: the mapper of any class of the hierarchy
+    :param identities: the primary keys of the rows
+    :returns: what the rows name, by identity; a row that is gone already is missing
+    """
+    table, columns = _table(mapper), mapper.columns
+    key = tuple(table.primary_key.columns)
+    wanted = [*key, columns["mimetype"]] + ([columns["revision"]] if "revision" in columns else [])
+    ordered = sorted(identities, key=_order)
     found = {}
-    for start in range(0, len(identities), _BATCH):
-        criterion = _have(table, identities[start : start + _BATCH])
+    for start in range(0, len(ordered), _BATCH):
+        criterion = _have(table, ordered[start : start + _BATCH])
         if connection.dialect.name == "sqlite":
             connection.execute(_touch(table, criterion))
         for row in connection.execute(select(*wanted).where(criterion).order_by(*key).with_for_update()):
@@ -98,17 +146,21 @@ def lock_original(session: Session, image: Any) -> bool:
     return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
-def find_current(session: Session, criteria: Sequence[ColumnElement[bool]], mapper: Mapper[Any]) -> list[Any]:
-    """Load images as their rows are now, without regard to what the session has loaded, and lock them.
+def find_current(session: Session, place: Place, *, lock: bool = False, **values: Any) -> list[Any]:
+    """Load images of an image set as their rows are now, without regard to what the session has loaded.
 
     :param session: the session
-    :param criteria: which images
-    :param mapper: their mapper
+    :param place: the image set
+    :param lock: whether to lock the rows, where the database can
+    :param values: which images, by attributes; all, if there is none
     :returns: the images
     """
+    mapper = place.relationship.mapper
+    criteria = [*place.criteria(), *(getattr(mapper.class_, name) == value for name, value in values.items())]
     statement = select(mapper).where(*criteria).options(lazyload("*")).execution_options(populate_existing=True)
-    if not has_gap_locks(session, mapper):
-        statement = statement.with_for_update(of=_table(mapper))
+    if lock:
+        table = _table(mapper)
+        statement = statement.order_by(*table.primary_key.columns).with_for_update(of=table)
     with session.no_autoflush:
         return list(session.scalars(statement))
 
@@ -148,52 +200,49 @@ def insert_or_find(session: Session, image: Any) -> Any:
     return image
 
 
-def members(owner: Any, relationship: RelationshipProperty[Any], identity_map: Mapping[str, Any]) -> list[Any]:
-    """The criteria of one image set.
+def replace_all(session: Session) -> None:
+    """Delete every row of the image sets that the session is about to insert originals into.
 
-    :param owner: the entity that it belongs to
-    :param relationship: the attribute
-    :param identity_map: what tells it from other image sets of the attribute
-    :returns: SQL criteria
-    """
-    cls = relationship.mapper.class_
-    criteria: list[Any] = [with_parent(owner, relationship.class_attribute)]
-    return criteria + [getattr(cls, name) == value for name, value in identity_map.items()]
-
-
-def replace_all(
-    session: Session,
-    owner: Any,
-    relationship: RelationshipProperty[Any],
-    identity_map: Mapping[str, Any],
-    store: Store,
-) -> None:
-    """Delete every row of an image set that the database has, for a new original is about to be inserted.
+    Of several originals for one image set, the last one stays.
 
     :param session: the session, before it flushes
-    :param owner: the entity that the image set belongs to
-    :param relationship: the attribute
-    :param identity_map: what tells it from other image sets of the attribute
-    :param store: where the files are, unless it is known better
     """
-    state = inspect(owner)
-    if state.detached:
+    originals: dict[Any, tuple[Any, Place, Store]] = {}
+    for image in session.new:
+        attachment = attachment_of(image)
+        if attachment is not None and attachment.place is not None:
+            place = attachment.place
+            key = id(place.owner), place.relationship, place.values
+            if key in originals:
+                _drop(session, originals[key][0], place)
+            originals[key] = image, place, attachment.store
+    for _, place, store in sorted(originals.values(), key=lambda original: original[1].order()):
+        _replace(session, place, store)
+
+
+def _replace(session: Session, place: Place, store: Store) -> None:
+    owner = inspect(place.owner)
+    if owner.detached:
         # The image came into this session without the object that it was attached to.
-        owner = session.get(state.mapper, state.identity)
-        state = inspect(owner)
-    if state is None or not state.persistent:
+        place = place._replace(owner=session.get(owner.mapper, owner.identity))
+        owner = inspect(place.owner)
+    if owner is None or not owner.persistent:
         return
-    mapper = relationship.mapper
-    criteria = members(owner, relationship, identity_map)
-    with session.no_autoflush:
-        connection = session.connection(bind_arguments={"mapper": mapper})
-        if not _lock_set(connection, session, mapper, and_(*criteria, mapper.columns["original"].is_(True))):
-            # Nobody can lock rows that are not there yet: two who attach a first picture meet at the owner.
-            _lock_owner(connection, state)
-        # The second query sees what was committed while the first one waited.
-        for image in find_current(session, criteria, mapper):
-            remember_store(image, store)
-            session.delete(image)
+    images = _lock_set(session, place)
+    # Nobody can lock rows that are not there yet: two who attach a first picture meet at the owner.
+    if not images and _lock_owner(session, owner):
+        images = _lock_set(session, place)
+    for image in images:
+        remember_store(image, store)
+        session.delete(image)
+
+
+def _drop(session: Session, image: Any, place: Place) -> None:
+    collection = inspect(place.owner).dict.get(place.relationship.key)
+    if collection is not None and image in collection:
+        collection.remove(image)
+    if image in session.new:
+        session.expunge(image)
 
 
 def _table(mapper: Mapper[Any]) -> Table:
@@ -202,28 +251,43 @@ def _table(mapper: Mapper[Any]) -> Table:
     return table
 
 
-def _lock_set(connection: Connection, session: Session, mapper: Mapper[Any], criterion: ColumnElement[bool]) -> bool:
-    table = _table(mapper)
-    if connection.dialect.name == "sqlite":
-        return bool(connection.execute(_touch(table, criterion)).rowcount)
-    if has_gap_locks(session, mapper):
-        return False
-    key = table.primary_key.columns
-    statement = select(*key).where(criterion).order_by(*key).with_for_update()
-    return bool(connection.execute(statement).all())
+def _lock_set(session: Session, place: Place) -> list[Any]:
+    mapper = place.relationship.mapper
+    if session.get_bind(mapper).dialect.name == "sqlite":
+        with session.no_autoflush:
+            session.execute(_touch(_table(mapper), and_(*place.criteria())), bind_arguments={"mapper": mapper})
+        return find_current(session, place)
+    seen, lock = None, not has_gap_locks(session, mapper)
+    while True:
+        images = find_current(session, place, lock=lock)
+        found = {inspect(image).identity: CurrentFile.of(image) for image in images}
+        if not found or found == seen:
+            return images
+        if not lock:
+            # What the transaction sees may be out of date. Only then are gaps locked, for that shows what is there.
+            lock = found != lock_rows(session.connection({"mapper": mapper}), mapper, found)
+        # Who waited for a lock looks again: the other transaction may have inserted what the query did not see.
+        seen = found
 
 
-def _lock_owner(connection: Connection, owner: InstanceState[Any]) -> None:
+def _lock_owner(session: Session, owner: InstanceState[Any]) -> bool:
     table = owner.mapper.local_table
-    if connection.dialect.name != "sqlite" and isinstance(table, Table):
-        statement = select(*table.primary_key.columns).where(_have(table, [owner.identity]))
-        connection.execute(statement.with_for_update(key_share=True)).all()
+    if session.get_bind(owner.mapper).dialect.name == "sqlite" or not isinstance(table, Table):
+        return False
+    statement = select(*table.primary_key.columns).where(_have(table, [owner.identity]))
+    session.execute(statement.with_for_update(key_share=True), bind_arguments={"mapper": owner.mapper}).all()
+    return True
 
 
 def _have(table: Table, identities: Sequence[Any]) -> ColumnElement[bool]:
     """The rows of these primary keys, so spelled that every database uses the key's index."""
     key = table.primary_key.columns
     return or_(*(and_(*map(operator.eq, key, identity)) for identity in identities))
+
+
+def _order(identity: Sequence[Any]) -> list[tuple[bool, Any]]:
+    """A key to sort identities by, whatever types they are of."""
+    return [(True, value) if isinstance(value, int) else (False, str(value)) for value in identity]
 
 
 def _touch(table: Table, criterion: ColumnElement[bool]) -> Any:

@@ -90,6 +90,16 @@ def test_what_is_attached_twice_before_the_first_flush_is_stored_once(session, a
     agree(GREEN)
 
 
+@pytest.mark.parametrize("new", [BLUE, SMALL], ids=["of the same size", "of another size"])
+def test_of_two_pictures_that_are_attached_around_an_expiration_the_last_one_stays(session, user, agree, new):
+    with session.no_autoflush:
+        user.picture.from_blob(GREEN)
+        session.expire_all()
+        user.picture.from_blob(new)
+    session.commit()
+    agree(new)
+
+
 def test_a_picture_replaced_over_and_over_in_one_transaction_leaves_one_file(session, user, agree):
     for color in range(5):
         user.picture.from_blob(picture(color=color))
