@@ -1,8 +1,9 @@
 """Two sides of a comparison, each a child process that lives as long as the benchmark, asked in turn.
 
 A figure says something only beside another that was measured in the same minutes on the same machine.  So a benchmark
-takes the sides in pairs, one right after the other, the order reversed from pair to pair, and prints the ratio of their
-medians.  The original library runs in a virtual environment of its own, on SQLAlchemy 1.4: :func:`original_python`.
+takes the sides in rounds, one right after the other, the order reversed from round to round, and prints the median of
+the rounds' ratios.  The original library runs in a virtual environment of its own, on SQLAlchemy 1.4: see
+:func:`original_python`.
 """
 
 from __future__ import annotations
@@ -85,10 +86,9 @@ def in_turn(
 
 
 def report(title: str, answers: Mapping[str, Sequence[float]], *, against: str, limit: str) -> None:
-    """Prints medians in milliseconds, and each as a multiple of one of them."""
-    medians = {name: statistics.median(seconds) for name, seconds in answers.items()}
+    """Prints medians in milliseconds, and of each the median of its ratios to one of them, round by round."""
     print(f"\n{title}   (median of {len(answers[against])} rounds; wanted: {limit})")
-    for name, median in medians.items():
-        quickest, slowest = min(answers[name]) * 1000, max(answers[name]) * 1000
-        ratio = median / medians[against]
-        print(f"  {name:<28}{median * 1000:9.1f} ms  ({quickest:.1f} to {slowest:.1f})  x {ratio:.2f}", flush=True)
+    for name, seconds in answers.items():
+        median, quickest, slowest = (of(seconds) * 1000 for of in (statistics.median, min, max))
+        ratio = statistics.median(mine / other for mine, other in zip(seconds, answers[against], strict=True))
+        print(f"  {name:<28}{median:9.1f} ms  ({quickest:.1f} to {slowest:.1f})  x {ratio:.2f}", flush=True)
