@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import socket
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -339,6 +340,15 @@ def test_store_over_stores_does_not_take_a_failure_for_a_missing_file(
     faulty.fault = fault
     for request in (lambda: get(store), lambda: store.url_of_key(KEY), lambda: store.has_key(KEY)):
         with pytest.raises(StoreError):
+            request()
+
+
+def test_forked_process_without_a_temporary_folder_says_so(s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(s3)
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # as in a process of another number, which has to load its own library
+    monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
+    for request in (lambda: get(s3), lambda: s3.has_key(KEY), lambda: s3.delete_key(KEY)):
+        with pytest.raises(StoreError, match="/no/such/folder"):
             request()
 
 

@@ -88,7 +88,13 @@ def _load_copy() -> Runtime:
         spec = importlib.util.spec_from_file_location("obstore._obstore", copy)
         assert spec is not None
         assert spec.loader is not None
-        extension = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(extension)
+        try:
+            extension = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(extension)
+        except ImportError as error:
+            raise OSError(
+                f"a forked process has to load obstore from {folder}, and cannot: {error}; set TMPDIR to a folder from"
+                " which code may be loaded"
+            ) from error
     errors = extension.exceptions
     return Runtime(extension, extension._store, errors.BaseError, errors.AlreadyExistsError)
