@@ -286,14 +286,14 @@ class BaseImageSet(Generic[I]):
             if found is not None:
                 return found
             attachment = call(Attachment.of_file, store, made.file, 2**63)
-        image = self._insert(attachment, size, made.mimetype, False, inherited=_needed(original))
+        attach = partial(self._insert, attachment, size, made.mimetype, False, inherited=_needed(original))
         session = object_session(original)
         if session is None or not inspect(original).persistent or not has_gap_locks(session, relationship.mapper):
-            return image
-        inserted: I = insert_or_find(session, image)
-        if inserted is not image:
-            self.query.append(inserted)
-        return inserted
+            return attach()
+        image: I = insert_or_find(session, relationship.mapper, attach)
+        if image not in self.query:
+            self.query._current().append(image)
+        return image
 
     # What an original can do, for short.
 
@@ -381,7 +381,7 @@ class BaseImageSet(Generic[I]):
             raise ImageNotFoundError("the original was replaced or deleted by another transaction; try again")
         place = Place(owner, relationship, tuple(self.identity_map.items()))
         for image in find_current(session, place, width=size[0], height=size[1]):
-            self.query.append(image)
+            self.query._current().append(image)
             found: I = image
             return found
         return None

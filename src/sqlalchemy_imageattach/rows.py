@@ -21,7 +21,7 @@ nor the very first picture when two are attached at once.  In ``READ COMMITTED``
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import ColumnElement, Table, and_, inspect, or_, select, update
@@ -175,28 +175,30 @@ def has_gap_locks(session: Session, mapper: Mapper[Any]) -> bool:
     return session.get_bind(mapper).dialect.name in {"mysql", "mariadb"}
 
 
-def insert_or_find(session: Session, image: Any) -> Any:
+def insert_or_find(session: Session, mapper: Mapper[Any], attach: Callable[[], Any]) -> Any:
     """Insert the row of an image at once, where another transaction may have inserted it unseen.
 
     :param session: its session
-    :param image: the pending image, complete with its key
-    :returns: the image; or the one of the other transaction, and then the given one is not in the session any more
+    :param mapper: its mapper
+    :param attach: makes the image, complete with its key, and has the session insert it
+    :returns: the image; or the one of the other transaction, and then the session has nothing of what was made
     """
-    mapper = inspect(image).mapper
-    identity = mapper.primary_key_from_instance(image)
-    savepoint = session.begin_nested()
+    identity = None
     try:
-        session.add(image)
-        session.flush()
+        # What was pending before is flushed before the savepoint, and its errors are its own.
+        with session.begin_nested():
+            image = attach()
+            identity = mapper.primary_key_from_instance(image)
+            session.flush()
     except IntegrityError:
-        savepoint.rollback()
+        if identity is None:
+            raise
         # It is there, so this locks no gap; and a locking read sees the present.
         statement = select(mapper).where(_have(_table(mapper), [identity])).options(lazyload("*"))
         found = session.scalars(statement.with_for_update().execution_options(populate_existing=True)).one_or_none()
         if found is None:
             raise
         return found
-    savepoint.commit()
     return image
 
 
@@ -211,26 +213,26 @@ def replace_all(session: Session) -> None:
     for image in session.new:
         attachment = attachment_of(image)
         if attachment is not None and attachment.place is not None:
-            place = attachment.place
+            place = _here(session, attachment.place)
             key = id(place.owner), place.relationship, place.values
             if key in originals:
                 _drop(session, originals[key][0], place)
             originals[key] = image, place, attachment.store
     for _, place, store in sorted(originals.values(), key=lambda original: original[1].order()):
-        _replace(session, place, store)
+        if inspect(place.owner).persistent:
+            _replace(session, place, store)
+
+
+def _here(session: Session, place: Place) -> Place:
+    """The image set in this session, where the image came without the object that it was attached to."""
+    owner = inspect(place.owner)
+    return place._replace(owner=session.get(owner.mapper, owner.identity) or place.owner) if owner.detached else place
 
 
 def _replace(session: Session, place: Place, store: Store) -> None:
-    owner = inspect(place.owner)
-    if owner.detached:
-        # The image came into this session without the object that it was attached to.
-        place = place._replace(owner=session.get(owner.mapper, owner.identity))
-        owner = inspect(place.owner)
-    if owner is None or not owner.persistent:
-        return
     images = _lock_set(session, place)
     # Nobody can lock rows that are not there yet: two who attach a first picture meet at the owner.
-    if not images and _lock_owner(session, owner):
+    if not images and _lock_owner(session, inspect(place.owner)):
         images = _lock_set(session, place)
     for image in images:
         remember_store(image, store)

@@ -1,0 +1,150 @@
+"""Rows and files agree while many processes work on the same pictures, and each caller gets what it asked for."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
+
+import services
+from models import Base, User, UserPicture, picture
+from sqlalchemy_imageattach.audit import verify
+from sqlalchemy_imageattach.exc import ImageNotFoundError
+from sqlalchemy_imageattach.stores.fs import FileSystemStore
+
+USERS = 20
+PROCESSES = 8
+#: Each process works for so many seconds.
+SECONDS = 60 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 10
+ISOLATION_LEVELS = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileSystemStore:
+    return FileSystemStore(tmp_path / "pictures", "http://127.0.0.1/", sync=False)
+
+
+def fill(engine: Any, store: FileSystemStore, users: int) -> list[int]:
+    """The keys of users who have a picture."""
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        everybody = [User() for _ in range(users)]
+        session.add_all(everybody)
+        for user in everybody:
+            user.picture.from_blob(picture(), store=store)
+        session.commit()
+        return [user.id for user in everybody]
+
+
+# What an application does to the same pictures as everybody else
+
+
+def work(url: URL, folder: str, users: list[int], seed: int, seconds: float) -> Counter[str]:
+    """Attaches, replaces, makes thumbnails and deletes at random, and counts how its transactions ended."""
+    engine = services.make_engine(url)
+    store = FileSystemStore(folder, "http://127.0.0.1/", sync=False)
+    chance, ends = random.Random(seed), Counter[str]()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with Session(engine, info={"image_store": store}) as session:
+            try:
+                for _ in range(chance.randint(1, 2)):
+                    _do_something(session, chance, users)
+                if chance.random() < 0.15:
+                    session.rollback()
+                    ends["rolled back"] += 1
+                else:
+                    session.commit()
+                    ends["committed"] += 1
+            except (DBAPIError, StaleDataError, ObjectDeletedError, ImageNotFoundError) as error:
+                # What databases, and readers of what others have just deleted, have to say.
+                ends[type(error).__name__] += 1
+    engine.dispose()
+    return ends
+
+
+def _do_something(session: Session, chance: random.Random, users: list[int]) -> None:
+    user = session.get_one(User, chance.choice(users))
+    deed = chance.choice(["attach", "attach", "thumbnail", "thumbnail", "thumbnail", "delete"])
+    if deed == "attach":
+        # Few sizes, so that rows of the same key are replaced by several at once.
+        user.picture.from_blob(picture(chance.choice([64, 80]), 48, chance.randrange(1 << 24)))
+    elif deed == "thumbnail" and user.picture.original:
+        user.picture.generate_thumbnail(width=chance.choice([8, 16]))
+    elif deed == "delete":
+        for image in list(user.picture):
+            user.picture.remove(image)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
+def test_the_audit_is_clean_after_many_processes_worked_on_the_same_pictures(database_url, engine, store):
+    users = fill(engine, store, USERS)
+    with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(work, database_url, store.path, users, seed, SECONDS) for seed in range(PROCESSES)]
+        ends = sum((job.result() for job in jobs), Counter[str]())
+    print(dict(ends), file=sys.stderr)
+    assert ends["committed"] > PROCESSES
+    with Session(engine) as session:
+        assert list(verify(session, Base, store, probe=True)) == []
+
+
+# The same thumbnail, wanted by many
+
+
+def make_thumbnails(engine: Any, store: FileSystemStore, users: list[int], wanted: Callable[[], object]) -> list[Any]:
+    """Makes the same size of each picture, tries again where the database asks for it, and says what it got."""
+    wanted()
+    got = []
+    for user_id in users:
+        while True:
+            with Session(engine, info={"image_store": store}) as session:
+                try:
+                    image = session.get_one(User, user_id).picture.generate_thumbnail(width=8)
+                    session.commit()
+                    got.append((user_id, image.size, image.revision))
+                    break
+                except IntegrityError:
+                    raise
+                except DBAPIError:
+                    continue  # a deadlock, a serialization failure, a lock that took too long
+    return got
+
+
+@pytest.mark.parametrize("isolation_level", ISOLATION_LEVELS)
+@pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
+def test_many_who_make_the_same_thumbnail_get_one(database_url, engine, store, isolation_level):
+    _test_one_thumbnail_for_all(engine.execution_options(isolation_level=isolation_level), store)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_many_who_make_the_same_thumbnail_on_sqlite_get_one(engine, store):
+    _test_one_thumbnail_for_all(engine, store)
+
+
+def _test_one_thumbnail_for_all(engine: Any, store: FileSystemStore) -> None:
+    callers = 4
+    users = fill(engine, store, 30)
+    together = threading.Barrier(callers, timeout=60)
+    with ThreadPoolExecutor(callers) as pool:
+        jobs = [pool.submit(make_thumbnails, engine, store, users, together.wait) for _ in range(callers)]
+        got = [job.result() for job in jobs]
+    assert [sorted(each) for each in got] == [sorted(got[0])] * callers
+    with Session(engine) as session:
+        assert session.query(UserPicture).count() == 2 * len(users)
+        assert list(verify(session, Base, store, probe=True)) == []
