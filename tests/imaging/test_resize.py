@@ -52,7 +52,7 @@ def test_what_is_seen_stays(mimetype: str, by: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("mimetype", ["image/jpeg", "image/png", "image/webp", "image/tiff"])
+@pytest.mark.parametrize("mimetype", ["image/jpeg", "image/png", "image/webp", "image/tiff", "image/avif"])
 @pytest.mark.parametrize("filter", ["undefined", "triangle"])
 def test_the_result_is_upright(mimetype: str, orientation: int, filter: str, by: str) -> None:
     options: dict[str, Any] = {"exif": b"Exif\0\0" + pictures.exif(orientation)}
@@ -389,6 +389,33 @@ def test_without_an_extra_the_error_names_it() -> None:
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
     assert "'SQLAlchemy-ImageAttach[heif]'" in output
     assert "'SQLAlchemy-ImageAttach[pdf]'" in output
+
+
+def test_a_gif_whose_frames_do_not_fill_its_canvas_keeps_the_canvas(by: str) -> None:
+    # Of these sizes libvips thinks that they are the screen of whoever made the GIF.
+    for width, height in ((800, 600), (2100, 100)):
+        data = bytearray(pictures.picture("image/gif", 80, 60).getvalue())
+        data[6:10] = width.to_bytes(2, "little") + height.to_bytes(2, "little")
+        file = io.BytesIO(data)
+        assert probe(file).width == width
+        small = made(file, width // 2, height // 2).file
+        assert pictures.near(pictures.pixel(small, (20 / width, 15 / height)), pictures.RED)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_heic_is_upright(orientation: int) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    image = pillow_heif.from_pillow(pictures.corners(160, 120))
+    image.save(file, quality=95, exif=b"Exif\0\0" + pictures.exif(orientation))
+    file.seek(0)
+    expected = pillow_heif.open_heif(file).to_pillow()
+    info = probe(file)
+    assert (info.width, info.height) == expected.size
+    small = made(file, info.width // 2, info.height // 2).file
+    for at in ((0.2, 0.2), (0.8, 0.2), (0.2, 0.8)):
+        wanted = expected.getpixel((int(at[0] * info.width), int(at[1] * info.height)))
+        assert pictures.near(pictures.pixel(small, at), wanted, 40)
 
 
 def test_what_comes_next_to_an_animation_is_not_bound_to_it() -> None:

@@ -6,12 +6,11 @@ That is its size as a browser shows it, and whether it is all there.  Declared t
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable
 
 from ..exc import InvalidImageError
 from . import isobmff, pdf, raster, svg, tiff
-from .header import Header, damaged, truncated
+from .header import PAST_THE_END, Header, damaged, truncated
 
 __all__ = ("read_header", "sniff")
 
@@ -65,7 +64,7 @@ def read_header(data: memoryview, mimetype: str) -> Header:
     """
     try:
         header = _READERS[mimetype](data)
-    except (struct.error, IndexError):
+    except PAST_THE_END:
         raise truncated("it ends within its header") from None
     if header.width < 1 or header.height < 1:
         raise damaged(f"its size is {header.width}x{header.height} pixels")

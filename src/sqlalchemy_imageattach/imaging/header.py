@@ -5,8 +5,8 @@ No engine takes part: decoders are large, and what they tell of damaged files di
 - No pixel is decoded, and the work is bounded: every loop over parts of a file has a budget by :func:`budget`, so
   that a file made of millions of tiny parts costs a second and not a minute.
 - A file that ends before its end marker or a length that it declares is refused as ``truncated``.
-- Lengths and offsets in the bytes are never trusted: reading past the end is an error here (:exc:`struct.error`,
-  :exc:`IndexError`), which :func:`.formats.read_header` turns into ``truncated``.
+- Lengths and offsets in the bytes are never trusted: reading past the end is an error here (:data:`PAST_THE_END`),
+  which :func:`.formats.read_header` turns into ``truncated``.
 
 The bytes come as a :class:`memoryview`, over memory or over a mapped file, so that only the pages that are looked at
 are read.
@@ -20,9 +20,12 @@ from dataclasses import dataclass
 from ..exc import InvalidImageError
 from .policy import ImageInfo
 
-__all__ = ("HELD_BYTES", "Header", "budget", "damaged", "truncated", "unpack")
+__all__ = ("HELD_BYTES", "PAST_THE_END", "Header", "budget", "damaged", "truncated", "unpack")
 
 unpack = struct.unpack_from
+
+#: What reading past the end of the bytes raises, and reading where a machine cannot count to.
+PAST_THE_END = (struct.error, IndexError, OverflowError)
 
 #: The bytes that may be held for each pixel of the limit.
 HELD_BYTES = 2.5

@@ -18,7 +18,7 @@ from typing import IO, cast
 
 from ..exc import InvalidImageError
 from .formats import read_header
-from .header import truncated
+from .header import PAST_THE_END, truncated
 from .isobmff import metadata_extents
 from .policy import ImageInfo
 from .raster import (
@@ -69,7 +69,7 @@ def strip_metadata(file: IO[bytes], info: ImageInfo) -> IO[bytes]:
         try:
             for piece in _STRIPPERS[info.mimetype](data, orientation):
                 stripped.write(piece)
-        except (struct.error, IndexError):
+        except PAST_THE_END:
             raise truncated("it ends within its metadata") from None
         stripped.seek(0)
         # It is the caller's from here on.

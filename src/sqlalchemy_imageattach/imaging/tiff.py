@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from .header import Header, damaged, truncated, unpack
+from .header import PAST_THE_END, Header, damaged, truncated, unpack
 
 __all__ = ("read", "read_orientation")
 
@@ -88,7 +88,7 @@ def read_orientation(exif: memoryview) -> int:
     try:
         field = _fields(exif).get(_ORIENTATION)
         return _orientation(field)
-    except (ValueError, KeyError, struct.error, IndexError):
+    except (ValueError, KeyError, *PAST_THE_END):
         return 1
 
 

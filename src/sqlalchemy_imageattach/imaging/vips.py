@@ -163,12 +163,13 @@ def _encoded(image: pyvips.Image, mimetype: str) -> tuple[IO[bytes], int, int]:
 
 @contextlib.contextmanager
 def _translating(job: Job) -> Iterator[None]:
-    # What is left in its buffer are warnings about other images; this takes them out.
-    pyvips.Error("")
+    # What is left in its buffer are warnings about other images.
+    pyvips.vips_lib.vips_error_clear()
     try:
         yield
-    except pyvips.Error as error:
-        text = str(error)
+    except (pyvips.Error, UnicodeDecodeError) as error:
+        # An error may quote the image, and pyvips can only read it if that is text; then it is still in the buffer.
+        text = str(error) if isinstance(error, pyvips.Error) else "its decoder quotes bytes that are no text"
         if "write error" in text:
             raise OSError(errno.ENOSPC, f"the result could not be written: {text}") from None
         raise undecodable(job.header, text) from None
