@@ -141,9 +141,9 @@ def test_server_that_never_answers_is_waited_for_as_long_as_was_set(
 ) -> None:
     faulty.fault = faulty.hang
     start = time.monotonic()
-    with pytest.raises(StoreError, match=r"did not answer within 0\.5 seconds"):
-        operations(make_s3(endpoint_url=faulty.url, timeout=0.5))[operation]()
-    assert 0.5 <= time.monotonic() - start < 2
+    with pytest.raises(StoreError, match="did not answer within 1 seconds"):
+        operations(make_s3(endpoint_url=faulty.url, timeout=1, max_retry=10))[operation]()
+    assert 1 <= time.monotonic() - start < 5
 
 
 def test_host_that_never_takes_the_connection_is_waited_for_as_long_as_was_set(make_s3: Any) -> None:
@@ -154,11 +154,12 @@ def test_host_that_never_takes_the_connection_is_waited_for_as_long_as_was_set(m
         for each in waiting:
             each.setblocking(False)
             each.connect_ex(full.getsockname())
-        store = make_s3(endpoint_url=f"http://127.0.0.1:{full.getsockname()[1]}", connect_timeout=0.2, timeout=0.5)
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        store = make_s3(endpoint_url=url, connect_timeout=0.5, timeout=1, max_retry=20)
         start = time.monotonic()
         with pytest.raises(StoreError, match=NAME):
             put(store)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 5
         for each in waiting:
             each.close()
 
