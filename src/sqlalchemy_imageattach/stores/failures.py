@@ -86,7 +86,7 @@ def reason_of(text: str, timeout: float) -> Reason:
     elif status is not None:
         code, sentence = status[1].strip(), f"it answered {status[1].strip()}"
     elif "TimedOut" in text:
-        code, sentence = "", f"it did not answer within {timeout:g} seconds"
+        code, sentence = "", f"it did not answer within {timeout:g} s"
     elif "IncompleteMessage" in text or "Content-Range" in summary or "body" in summary:
         code, sentence = "", "the connection was cut off in the middle"
     elif "HTTP error" in summary:
