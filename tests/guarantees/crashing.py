@@ -1,0 +1,131 @@
+"""A program that works on pictures until it is killed, over and over, and says what it then finds.
+
+python crashing.py DATABASE_URL FOLDER KILLS SEED
+
+It forks before each round, while it has no connection and no other thread, so that a round begins at once.  Each row
+says in its caption which bytes it belongs to.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+import os
+import random
+import signal
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from models import Base, User, UserPicture
+from sqlalchemy_imageattach.audit import sweep, verify
+from sqlalchemy_imageattach.entity import ImageSet
+from sqlalchemy_imageattach.stores.fs import FileSystemStore
+
+USERS = 5
+
+
+def make_engine(url: str) -> Engine:
+    engine = create_engine(url, poolclass=NullPool)
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def use_wal(connection: object, _: object) -> None:
+            connection.execute("PRAGMA journal_mode = WAL")  # type: ignore[attr-defined]
+
+    return engine
+
+
+def attach(images: ImageSet[UserPicture], store: FileSystemStore, chance: random.Random, original: bool) -> None:
+    blob = chance.randbytes(chance.choice([100, 100_000]))
+    size = chance.choice([(64, 48), (80, 60)] if original else [(8, 6), (16, 12)])
+    caption = hashlib.sha1(blob).hexdigest()
+    images.from_raw_file(io.BytesIO(blob), store, size, "image/png", original, extra_kwargs={"caption": caption})
+
+
+def work(engine: Engine, store: FileSystemStore, users: list[int], seed: int, progress: int) -> None:
+    """Attaches, replaces and deletes, until it is killed; tells of each transaction that ended."""
+    chance = random.Random(seed)
+    while True:
+        with Session(engine, info={"image_store": store}) as session:
+            for _ in range(chance.randint(1, 3)):
+                user = session.get_one(User, chance.choice(users))
+                with session.begin_nested() if chance.random() < 0.3 else session.no_autoflush:
+                    deed = chance.choice(["original", "original", "thumbnail", "delete"])
+                    if deed == "original":
+                        attach(user.picture, store, chance, original=True)
+                    elif deed == "thumbnail" and user.picture.original:
+                        attach(user.picture, store, chance, original=False)
+                    elif deed == "delete":
+                        for image in list(user.picture):
+                            user.picture.remove(image)
+            (session.rollback if chance.random() < 0.2 else session.commit)()
+        os.write(progress, b".")
+
+
+def check(engine: Engine, store: FileSystemStore) -> int:
+    """How many rows there are; each has just its bytes."""
+    with Session(engine) as session:
+        images = session.query(UserPicture).all()
+        for image in images:
+            assert hashlib.sha1(image.make_blob(store)).hexdigest() == image.caption, image.caption
+        return len(images)
+
+
+def wait_until_alone(engine: Engine) -> None:
+    """PostgreSQL may still be ending what the killed process had begun."""
+    others = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with engine.connect() as connection:
+        while engine.dialect.name == "postgresql" and connection.scalar(others):
+            connection.rollback()
+            threading.Event().wait(0.01)
+
+
+def main(url: str, folder: str, kills: int, seed: int) -> None:
+    store = FileSystemStore(folder, "http://127.0.0.1/", sync=False)
+    engine = make_engine(url)
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all(everybody := [User() for _ in range(USERS)])
+        session.commit()
+        users = [user.id for user in everybody]
+    chance = random.Random(seed)
+    seen = 0
+    for kill in range(kills):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            work(engine, store, users, seed * 1_000_003 + kill, writer)
+        os.close(writer)
+        if kill % 4:
+            os.read(reader, 1)  # at any moment after its first transaction; else at any moment
+        threading.Event().wait(chance.uniform(0.005, 0.06))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reader)
+        wait_until_alone(engine)
+        seen += check(engine, store)
+    with Session(engine) as session:
+        found = list(verify(session, Base, store))
+    assert {finding.kind for finding in found} <= {"orphan", "debris"}, found
+    with Session(engine) as session:
+        swept = sweep(session, Base, store, older_than=datetime.timedelta(0), dry_run=False)
+    assert swept.files == len(found), (swept, found)
+    with Session(engine) as session:
+        assert list(verify(session, Base, store)) == []
+    check(engine, store)
+    print(kills, seen, swept.files)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
