@@ -526,6 +526,13 @@ class Spoiling(Destination):
         super().put_key(io.BytesIO(file.read()[:-1]), key, reproducible)
 
 
+class Careless(Destination):
+    """A store that takes just the beginning of each file."""
+
+    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
+        super().put_key(io.BytesIO(file.read(20)), key, reproducible)
+
+
 class Flipping(Destination):
     """A store that keeps the length of each file, and not what is in it."""
 
@@ -533,7 +540,7 @@ class Flipping(Destination):
         super().put_key(io.BytesIO(file.read()[::-1]), key, reproducible)
 
 
-@pytest.mark.parametrize("store", [Spoiling, Flipping])
+@pytest.mark.parametrize("store", [Spoiling, Careless, Flipping])
 def test_what_arrived_otherwise_than_it_was_sent_is_an_error_when_verifying(
     session: Session, old: Source, store: type[Destination]
 ) -> None:

@@ -18,6 +18,7 @@ from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper
 
 __all__ = ("Checkpoint",)
@@ -41,7 +42,7 @@ class Checkpoint:
         self._path = Path(kept).absolute() if isinstance(kept, str | os.PathLike) else None
         self._mapping = kept if isinstance(kept, MutableMapping) else None
         self._places: MutableMapping[str, Any] = {}
-        self._is_kept = is_kept
+        self._is_kept = is_kept and kept is not None
         self._is_written = True
         self._written_at = 0.0
 
@@ -75,16 +76,16 @@ class Checkpoint:
                 " remove it to begin anew"
             ) from error
 
-    def set(self, mapper: Mapper[Any], identity: Sequence[Any]) -> None:
+    def set(self, mapper: Mapper[Any], image: Any) -> None:
         """Note that a row is done, and with it all before it.
 
         :param mapper: the class's
-        :param identity: the row's primary key
-        :raises TypeError: when a value of it is neither an integer, a string nor a UUID
+        :param image: the image of the row
+        :raises TypeError: when a value of its primary key is neither an integer, a string nor a UUID
         """
         if not self._is_kept:
             return
-        self._places[_name(mapper)] = [_encoded(value) for value in identity]
+        self._places[_name(mapper)] = [_encoded(value) for value in inspect(image).identity]
         self._is_written = False
         if time.monotonic() - self._written_at > _INTERVAL:
             self._write()

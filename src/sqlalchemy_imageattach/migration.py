@@ -30,7 +30,7 @@ from typing import IO, Any, NamedTuple, cast
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session
 
-from .attachment import CHUNK_SIZE, find_store
+from .attachment import find_store
 from .bulk import batches, image_mapper, image_mappers, reading, side_by_side
 from .checkpoint import Checkpoint
 from .concurrency import call
@@ -41,6 +41,8 @@ from .store import FileKey, Store
 from .stores.layered import holds
 
 __all__ = ("MigrationPlan", "migrate", "migrate_class")
+
+_BLOCK_SIZE = 1 << 16
 
 
 class MigrationPlan(Iterable[Image]):
@@ -169,7 +171,6 @@ class _Job(NamedTuple):
     """An image to copy."""
 
     image: Image
-    identity: Sequence[Any]
     key: FileKey
     reproducible: bool
 
@@ -203,17 +204,16 @@ class _Copier:
         with FileProxy(file):
             if self.dry_run:
                 return True
-            metered = _Metered(file, self._throttle)
-            is_metered = self.verify or self._throttle is not None
+            metered = _Metered(file, self._throttle) if self.verify or self._throttle is not None else None
             try:
-                self.destination.put_key(cast("IO[bytes]", metered) if is_metered else file, job.key, job.reproducible)
+                self.destination.put_key(cast("IO[bytes]", metered or file), job.key, job.reproducible)
             except OSError:
                 # A store that never overwrites refuses what an earlier run has put.
                 if not self._is_same(job.key):
                     raise
                 return True
-        if self.verify:
-            self._compare(metered.contents, job.key)
+            if self.verify and metered is not None:
+                self._compare(metered.contents(), job.key)
         return True
 
     def _is_there(self, key: FileKey) -> bool:
@@ -242,20 +242,17 @@ class _Copier:
     def _contents(self, store: Store, key: FileKey) -> _Contents:
         file = store.get_key(key)
         with FileProxy(file):
-            metered = _Metered(file, self._throttle if store is self.source else None)
-            while metered.read(CHUNK_SIZE):
-                pass
-        return metered.contents
+            return _Metered(file, self._throttle if store is self.source else None).contents()
 
 
 class _Contents(NamedTuple):
     """What tells two files apart."""
 
     length: int
-    sha256: str
+    sha256: bytes
 
     def __str__(self) -> str:
-        return f"{self.length} bytes of SHA-256 {self.sha256}"
+        return f"{self.length} bytes of SHA-256 {self.sha256.hex()}"
 
 
 class _Metered:
@@ -265,19 +262,41 @@ class _Metered:
         self._file = file
         self._throttle = throttle
         self._length = 0
-        self._digest = hashlib.sha256()
+        # Made of the second block: of a small file there is none, and to digest one block at once takes half the time.
+        self._digest: Any = None
+        self._first = b""
+        self._is_at_end = False
 
     def read(self, size: int = -1, /) -> bytes:
         block = self._file.read(size)
-        self._length += len(block)
-        self._digest.update(block)
-        if self._throttle is not None:
-            self._throttle.spend(len(block))
+        if block:
+            self._note(block)
+        else:
+            self._is_at_end = size != 0
         return block
 
-    @property
     def contents(self) -> _Contents:
-        return _Contents(self._length, self._digest.hexdigest())
+        """Tell what was read, and what is left."""
+        # Files of the system read twice at their end to fill a whole block, unless they need not.
+        read = getattr(self._file, "read1", self._file.read)
+        while not self._is_at_end:
+            if block := read(_BLOCK_SIZE):
+                self._note(block)
+            else:
+                self._is_at_end = True
+        return _Contents(self._length, (self._digest or hashlib.sha256(self._first)).digest())
+
+    def _note(self, block: bytes) -> None:
+        if self._digest is not None:
+            self._digest.update(block)
+        elif self._length:
+            self._digest = hashlib.sha256(self._first)
+            self._digest.update(block)
+        else:
+            self._first = block
+        self._length += len(block)
+        if self._throttle is not None:
+            self._throttle.spend(len(block))
 
 
 class _Throttle:
@@ -340,7 +359,7 @@ def _run(
                         if on_error is None:
                             raise error
                         on_error(job.image, error)
-                    checkpoint.set(mapper, job.identity)
+                    checkpoint.set(mapper, job.image)
                     if is_copied:
                         yield job.image
 
@@ -348,7 +367,7 @@ def _run(
 def _jobs(session: Session, mapper: Mapper[Any], after: Sequence[Any] | None) -> Iterator[_Job]:
     for batch in batches(session, mapper, after):
         # All at once, since a commit of the caller's lets the attributes of the rest be loaded one by one.
-        yield from [_Job(image, inspect(image).identity, FileKey.of(image), not image.original) for image in batch]
+        yield from [_Job(image, FileKey.of(image), not image.original) for image in batch]
 
 
 def _reconsider(
@@ -357,7 +376,7 @@ def _reconsider(
     """A file that is not there: perhaps its row was deleted or replaced since it was read."""
     while isinstance(error, OSError):
         with reading(session):
-            image = session.get(mapper, job.identity, populate_existing=True)
+            image = session.get(mapper, inspect(job.image).identity, populate_existing=True)
         if image is None:
             return False, None
         key = FileKey.of(image)
