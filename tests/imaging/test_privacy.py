@@ -113,9 +113,13 @@ def test_previews_inside_go() -> None:
     assert probe(io.BytesIO(stripped)).width == 80
 
 
-def test_colours_of_cmyk_stay_what_they_are() -> None:
-    file = pictures.saved(pictures.corners(mode="CMYK"), "image/jpeg", comment=SECRET)
-    with Image.open(file) as before, Image.open(io.BytesIO(_stripped(file))) as after:
+@pytest.mark.parametrize("options", [{"mode": "CMYK"}, {"keep_rgb": True}])
+def test_colours_that_are_coded_in_other_ways_stay_what_they_are(options: dict[str, Any]) -> None:
+    mode = options.pop("mode", "RGB")
+    file = pictures.saved(pictures.corners(mode=mode), "image/jpeg", comment=SECRET, **options)
+    stripped = _stripped(file)
+    assert (b"Adobe" in stripped) == (b"Adobe" in file.getvalue()), "the segment that tells how colours are coded"
+    with Image.open(file) as before, Image.open(io.BytesIO(stripped)) as after:
         assert after.tobytes() == before.tobytes()
 
 

@@ -141,7 +141,7 @@ def test_just_the_first_frame_if_that_is_wanted(mimetype: str, by: str) -> None:
 
 def test_frames_do_not_bleed_into_each_other() -> None:
     frames = [Image.new("RGB", (80, 60), color) for color in ((0, 0, 0), (255, 255, 255))]
-    file = pictures.saved(frames[0], "image/webp", save_all=True, append_images=frames[1:], lossless=True)
+    file = pictures.saved(frames[0], "image/gif", save_all=True, append_images=frames[1:])
     for filter in ("undefined", "lanczos2"):
         with Image.open(made(file, 40, 30, filter=filter).file) as image:
             assert max(image.convert("RGB").getpixel((20, 29))) < 30  # type: ignore[arg-type]
@@ -393,13 +393,13 @@ def test_without_an_extra_the_error_names_it() -> None:
 
 def test_a_gif_whose_frames_do_not_fill_its_canvas_keeps_the_canvas(by: str) -> None:
     # Of these sizes libvips thinks that they are the screen of whoever made the GIF.
-    for width, height in ((800, 600), (2100, 100)):
+    for width, height in ((800, 600), (2100, 60)):
         data = bytearray(pictures.picture("image/gif", 80, 60).getvalue())
         data[6:10] = width.to_bytes(2, "little") + height.to_bytes(2, "little")
         file = io.BytesIO(data)
         assert probe(file).width == width
         small = made(file, width // 2, height // 2).file
-        assert pictures.near(pictures.pixel(small, (20 / width, 15 / height)), pictures.RED)
+        assert pictures.near(pictures.pixel(small, (20 / width, 15 / height)), pictures.RED, 60)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -68,11 +69,13 @@ def test_in_isolation_bad_images_are_the_same_error(isolated: None) -> None:
 
 
 def test_an_image_that_takes_too_long_costs_an_error_and_not_the_server(isolated: None) -> None:
-    started = time.process_time()
+    started, before = time.process_time(), resource.getrusage(resource.RUSAGE_CHILDREN)
     with pytest.raises(InvalidImageError, match="takes more than 2 seconds") as error:
         _made(pictures.svg('width="400" height="300"', MASKS + '<rect width="400" height="300" mask="url(#m29)"/>'))
     assert error.value.reason == "damaged"
     assert time.process_time() - started < 1
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime - before.ru_utime < 4
     _made(pictures.svg('width="400" height="300"'))
 
 

@@ -105,7 +105,7 @@ def resize(
         an animation is a strip of its frames, one below the other, each as high as ``image.get_page_height()`` says
     :param postprocess: is called with the resized image before it is encoded, and returns the one to encode
     :param policy: what is accepted
-    :returns: the file, and its true size
+    :returns: the file, to be closed by the caller, and its true size
     :raises TypeError: if width or height is not an integer, or the filter neither a string nor an integer
     :raises ValueError: if width or height is below 1, or there is no such filter
     :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the image is not accepted, cannot be decoded, or its

@@ -7,6 +7,8 @@ What must always be true:
   open them again, by ``pyvips.operation_block_set``.
 - A source, and the bytes under it, are held until the result is encoded: libvips does not hold them.
 - A decoder stops at truncated data, by ``fail_on``; else half an image would pass for a whole one.
+- What belongs to the process is left to the application: the number of threads (``VIPS_CONCURRENCY``), and how much the
+  C library keeps for them.  With ``MALLOC_ARENA_MAX=2`` a server with many threads stays a quarter smaller.
 - An SVG comes from bytes, never by a path or a descriptor: with a path, the renderer reads files beside it.
 """
 
@@ -102,9 +104,9 @@ def _finished(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
 def _agrees(job: Job, image: pyvips.Image) -> bool:
     """Checks that libvips sees what was checked against the limits."""
     height = image.get_page_height() if job.frames > 1 else image.height
-    if job.header.mimetype == "image/gif" and image.width <= job.header.width and height < job.header.height:
-        return False
     if (image.width, height) != (job.header.width, job.header.height):
+        if job.header.mimetype == "image/gif" and image.width <= job.header.width and height <= job.header.height:
+            return False
         raise disagreeing(job.header, image.width, height)
     if image.height // height > job.frames:
         raise undecodable(job.header, f"it has {image.height // height} frames instead of {job.frames}")
@@ -117,8 +119,6 @@ def _profiles(image: pyvips.Image) -> dict[str, Any]:
         profile: Any = image.get("icc-profile-data")
         if not is_srgb(profile):
             return {"output_profile": "srgb"}
-    if image.interpretation == "cmyk":
-        return {"input_profile": "cmyk", "output_profile": "srgb"}
     return {}
 
 
