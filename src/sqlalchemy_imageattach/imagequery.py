@@ -23,6 +23,8 @@ from sqlalchemy.orm import Query, RelationshipProperty, object_session, with_par
 from sqlalchemy.orm.collections import collection
 from sqlalchemy.orm.exc import DetachedInstanceError
 
+from .attachment import attachment_of
+
 if TYPE_CHECKING:
     from .entity import Image
 
@@ -88,6 +90,10 @@ class BaseImageQuery(Query[I]):
         """
         assert self._members is not None
         self._members.append(image)
+        attachment = attachment_of(image)
+        if attachment is not None and attachment.place is not None and self._owner is not None:
+            # An image that was attached to another entity replaces what this one has.
+            attachment.place = attachment.place._replace(owner=self._owner)
 
     @_typed(collection.remover)
     def remove(self, image: I) -> None:
@@ -97,7 +103,12 @@ class BaseImageQuery(Query[I]):
         :raises ValueError: when it is none
         """
         assert self._members is not None
-        self._members.remove(image)
+        # By identity: images of one owner that are dataclasses may be equal.
+        for index, member in enumerate(self._members):
+            if member is image:
+                del self._members[index]
+                return
+        raise ValueError(f"expected an image of this set, and this {type(image).__name__} is none")
 
     @_typed(collection.iterator)
     def _iterate(self) -> Iterator[I]:
@@ -159,7 +170,7 @@ class BaseImageQuery(Query[I]):
         session = object_session(owner)
         if session is None:
             raise DetachedInstanceError(
-                f"expected {owner!r} to be in a session, for {relationship.key} to be queried; add it to one, "
+                f"expected the {type(owner).__name__} to be in a session, for {relationship.key} to be queried; add it to one, "
                 "or use what is loaded: iterate, original, find_thumbnail()"
             )
         query = type(self)(relationship.mapper, session).filter(with_parent(owner, relationship.class_attribute))

@@ -36,7 +36,7 @@ from typing import IO, Any, cast
 from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, UOWTransaction
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 
 from .attachment import Attachment, attachment_of, find_store, remember_store_of_file
 from .concurrency import call_all
@@ -370,9 +370,14 @@ def _before_insert(mapper: Mapper[Any], connection: Connection, state: InstanceS
             f"expected {image!r} to come with its bytes, and it has none: "
             "attach images by from_file(), from_blob() or from_raw_file() of the image set"
         )
-    if attachment.has_been_put and image.revision is not None:
-        # The file of that name may be about to be deleted still, for the transaction that was rolled back.
-        image.revision = new_revision()
+    if attachment.has_been_put:
+        # A rollback made it new again.  Of an object that takes over a row, SQLAlchemy writes what has changed since.
+        for attribute in state.mapper.column_attrs:
+            if attribute.key in state.dict:
+                flag_modified(image, attribute.key)
+        if image.revision is not None:
+            # The file of that name may be about to be deleted still, for the transaction that was rolled back.
+            image.revision = new_revision()
     assert state.session is not None
     ledger_of(state.session).doom_replaced(connection, state)
 

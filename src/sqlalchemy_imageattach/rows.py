@@ -240,8 +240,8 @@ def _replace(session: Session, place: Place, store: Store) -> None:
 
 
 def _drop(session: Session, image: Any, place: Place) -> None:
-    collection = inspect(place.owner).dict.get(place.relationship.key)
-    if collection is not None and image in collection:
+    collection = getattr(place.owner, place.relationship.key)
+    if image in collection:
         collection.remove(image)
     if image in session.new:
         session.expunge(image)

@@ -20,7 +20,7 @@ from sqlalchemy_imageattach.notes import undo_abandoned
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 RED, GREEN, BLUE = picture(color=255), picture(color=255 << 8), picture(color=255 << 16)
-SMALL = picture(8, 6)
+SMALL, JPEG = picture(8, 6), picture(format="JPEG")
 
 
 @pytest.fixture
@@ -115,6 +115,18 @@ def test_an_image_replaces_the_picture_of_its_owner_though_that_is_another_objec
     again.picture.append(image)
     session.commit()
     agree(GREEN)
+
+
+def test_an_image_replaces_the_picture_of_the_owner_that_it_was_handed_to(session, user, agree):
+    other = User()
+    session.add(other)
+    other.picture.from_blob(BLUE)
+    session.commit()
+    image = user.picture.from_blob(SMALL)
+    user.picture.remove(image)
+    other.picture.append(image)
+    session.commit()
+    agree(SMALL)
 
 
 def test_removing_an_image_deletes_its_file_after_the_commit(session, user, agree):
@@ -328,6 +340,15 @@ def test_a_flush_that_failed_can_be_tried_again_with_the_same_objects(session, a
     session.add(user)
     session.commit()
     agree(RED)
+
+
+def test_what_was_rolled_back_can_be_attached_again_in_place_of_an_image_of_its_size(session, user, agree):
+    image = user.picture.from_blob(JPEG)
+    session.flush()
+    session.rollback()
+    user.picture.append(image)
+    session.commit()
+    agree(JPEG)
 
 
 def test_a_flush_that_the_database_refused_leaves_nothing(session, user, agree):
