@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import uuid
 
 import pytest
@@ -189,6 +190,40 @@ def test_dataclasses_whose_keys_are_arguments(check):
         user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
 
     check(User(id=3))
+
+
+def test_dataclasses_that_compare_equal_are_told_apart(engine, make_session, store):
+    class Base(MappedAsDataclass, DeclarativeBase):
+        pass
+
+    class User(Base):
+        __tablename__ = "user"
+        id: Mapped[int] = mapped_column(primary_key=True, init=False)
+        picture: Mapped[ImageSet[UserPicture]] = image_attachment("UserPicture", default_factory=list, repr=False)
+
+    class UserPicture(Base, Image):
+        __tablename__ = "user_picture"
+        user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True, init=False)
+        user: Mapped[User] = relationship(back_populates="picture", init=False)
+
+    Base.metadata.create_all(engine)
+    session = make_session(info={"image_store": store})
+    session.add(user := User())
+    user.picture.from_blob(RED)
+    thumbnail = user.picture.generate_thumbnail(width=8)
+    assert thumbnail == user.picture.original
+    session.commit()
+    other = user.picture.from_raw_file(io.BytesIO(GREEN), size=(8, 6), mimetype="image/png", original=False)
+    assert [image is user.picture.original for image in user.picture] == [True, False]
+    assert user.picture.make_blob() == RED
+    session.commit()
+    assert user.picture.find_thumbnail(width=8) is other
+    assert user.picture.count() == 2
+    user.picture.remove(other)
+    with pytest.raises(ValueError, match="expected an image of this set"):
+        user.picture.remove(thumbnail)
+    session.commit()
+    assert [image.size for image in user.picture] == [(64, 48)]
 
 
 def test_dataclasses_with_many_pictures(engine, make_session, store):

@@ -191,6 +191,16 @@ def test_a_thumbnail_can_be_located_as_soon_as_it_is_made(session, user, context
         assert thumbnail.locate() == url
 
 
+def test_locating_needs_no_flush_where_the_owners_key_is_known(session, user, context, statements):
+    assert not user.picture
+    with statements() as seen, session.no_autoflush:
+        url = user.picture.from_blob(RED).locate()
+        assert user.picture.generate_thumbnail(width=8).locate()
+    assert seen == []
+    session.commit()
+    assert user.picture.locate() == url
+
+
 def test_locating_what_has_no_key_yet_says_what_to_do(session, context):
     owner = User()
     owner.picture.from_blob(RED)
