@@ -170,8 +170,8 @@ class BaseImageQuery(Query[I]):
         session = object_session(owner)
         if session is None:
             raise DetachedInstanceError(
-                f"expected the {type(owner).__name__} to be in a session, for {relationship.key} to be queried; add it to one, "
-                "or use what is loaded: iterate, original, find_thumbnail()"
+                f"expected the {type(owner).__name__} to be in a session, for {relationship.key} to be queried; "
+                "add it to one, or use what is loaded: iterate, original, find_thumbnail()"
             )
         query = type(self)(relationship.mapper, session).filter(with_parent(owner, relationship.class_attribute))
         return query.order_by(*relationship.order_by) if relationship.order_by else query
