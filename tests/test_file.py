@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Iterator
 from typing import IO, cast
 
 import pytest
 
-from sqlalchemy_imageattach.file import SPOOL_SIZE, FileProxy, ReusableFileProxy, SeekableFileProxy, spooled
+from sqlalchemy_imageattach.file import SPOOL_SIZE, FileProxy, ReusableFileProxy, SeekableFileProxy, send, spooled
 
 LINES = b"one\ntwo\nthree"
 
@@ -111,3 +112,20 @@ def test_spooled_copy_is_closed_when_reading_fails() -> None:
     # An unclosed temporary file would be a ResourceWarning, and so an error here.
     with pytest.raises(OSError, match="cut off"):
         spooled(cast("IO[bytes]", Failing()))
+
+
+def test_what_is_sent_is_the_rest_of_a_file_on_disk(tmp_path):
+    (tmp_path / "source").write_bytes(b"0123456789")
+    with (tmp_path / "source").open("rb") as source, (tmp_path / "target").open("wb") as target:
+        source.read(3)
+        assert send(source, target.fileno()) == 7
+        assert source.tell() == 10
+    assert (tmp_path / "target").read_bytes() == b"3456789"
+
+
+def test_what_is_sent_of_a_compressed_file_is_its_content(tmp_path):
+    with gzip.open(tmp_path / "source", "wb") as compressed:
+        compressed.write(b"0123456789")
+    with gzip.open(tmp_path / "source") as source, (tmp_path / "target").open("wb") as target:
+        send(source, target.fileno())
+    assert (tmp_path / "target").read_bytes() == b"0123456789"

@@ -12,6 +12,7 @@ must always be true that
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 import weakref
 from pathlib import Path
@@ -22,6 +23,7 @@ from sqlalchemy.orm import Mapper, Session, object_session
 
 from .context import LocalProxyStore
 from .exc import ContextError, InvalidImageError
+from .file import SPOOL_SIZE, is_on_disk, send
 from .store import FileKey, Store
 
 if TYPE_CHECKING:
@@ -41,8 +43,6 @@ __all__ = (
 
 #: Under which name an image has its attachment.
 ATTRIBUTE = "_attachment"
-#: Files of up to this many bytes are kept in memory until they are stored, larger ones in a temporary file.
-SPOOL_SIZE = 1024 * 1024
 #: How many bytes are copied at once.
 CHUNK_SIZE = 256 * 1024
 #: The key in ``Session.info``, and in the ``info`` of a relationship, under which a default store may be given.
@@ -91,6 +91,8 @@ class Attachment:
         :raises InvalidImageError: when there are more
         :raises TypeError: when the file gives text
         """
+        if is_on_disk(file) and os.fstat(file.fileno()).st_size - file.tell() > SPOOL_SIZE:
+            return cls._of_file_on_disk(store, file, max_bytes)
         chunk = file.read(min(CHUNK_SIZE, max_bytes + 1))
         if not isinstance(chunk, (bytes, bytearray, memoryview)):  # pyright: ignore[reportUnnecessaryIsInstance]
             kind = type(chunk).__name__
@@ -113,6 +115,14 @@ class Attachment:
         if spool is None:
             return cls(store, b"".join(chunks))
         spool.file.flush()
+        return cls(store, spool)
+
+    @classmethod
+    def _of_file_on_disk(cls, store: Store, file: IO[bytes], max_bytes: int) -> Attachment:
+        if os.fstat(file.fileno()).st_size - file.tell() > max_bytes:
+            raise _too_many_bytes(max_bytes)
+        spool = _TemporaryFile()
+        send(file, spool.file.fileno())
         return cls(store, spool)
 
     @property

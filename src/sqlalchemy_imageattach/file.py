@@ -9,6 +9,8 @@ manager and an iterator over lines, and :func:`spooled` gives it random access. 
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import shutil
 import tempfile
@@ -16,12 +18,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-__all__ = ("SPOOL_SIZE", "FileProxy", "ReusableFileProxy", "SeekableFileProxy", "spooled")
+__all__ = ("SPOOL_SIZE", "FileProxy", "ReusableFileProxy", "SeekableFileProxy", "is_on_disk", "send", "spooled")
 
 #: A copy of a file is kept in memory up to this size, in bytes; a larger one goes to a temporary file.
 SPOOL_SIZE = 1 << 20
 
-_BLOCK_SIZE = 1 << 16
+_BLOCK_SIZE = 1 << 18
 
 
 def spooled(file: IO[bytes]) -> IO[bytes]:
@@ -44,6 +46,53 @@ def spooled(file: IO[bytes]) -> IO[bytes]:
         copy.close()
         raise
     return copy
+
+
+def send(file: IO[bytes], descriptor: int) -> int:
+    """Write the rest of a file to a descriptor; from one file on disk to another, within the kernel.
+
+    :param file: a readable binary file; it is left open, and at its end
+    :param descriptor: an open file's
+    :returns: how many bytes that were
+    :raises OSError: when one cannot be read or the other not written
+    :raises TypeError: when ``file`` gives text
+
+    >>> import io, os
+    >>> reader, writer = os.pipe()
+    >>> send(io.BytesIO(b"bytes"), writer), os.read(reader, 9)
+    (5, b'bytes')
+    """
+    sent = _send_within_kernel(file, descriptor) if is_on_disk(file) else 0
+    while block := memoryview(file.read(_BLOCK_SIZE)):
+        sent += len(block)
+        while block:
+            block = block[os.write(descriptor, block) :]
+    return sent
+
+
+def is_on_disk(file: IO[bytes]) -> bool:
+    """Whether a file is just what its descriptor is, and not, say, the uncompressed content of it.
+
+    :param file: any file
+    :returns: true for what ``open(path, "rb")`` returns
+    """
+    return type(file) is io.BufferedReader and type(file.raw) is io.FileIO
+
+
+def _send_within_kernel(file: IO[bytes], descriptor: int) -> int:
+    begin = at = file.tell()
+    try:
+        while count := os.sendfile(descriptor, file.fileno(), at, 1 << 30):
+            at += count
+    except (AttributeError, OSError) as error:
+        # Not on this system, or not between these two.
+        if at != begin or (isinstance(error, OSError) and error.errno not in _CANNOT_SEND):
+            raise
+    file.seek(at)
+    return at - begin
+
+
+_CANNOT_SEND = {errno.EINVAL, errno.ENOSYS, errno.ENOTSOCK, errno.EOPNOTSUPP}
 
 
 class FileProxy(Iterator[bytes]):

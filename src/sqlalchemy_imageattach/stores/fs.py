@@ -27,6 +27,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from ..exc import ImageNotFoundError, StoreError
+from ..file import send
 from ..hosts import ANY_HOST, Hosts
 from ..serving import DEFAULT_RULES, Folder, Rules, Source
 from ..store import FileKey, Store, StoredFile
@@ -45,7 +46,6 @@ __all__ = (
     "guess_extension",
 )
 
-_BLOCK_SIZE = 1 << 18
 # Folders above a file: object type, object id % 1000, object id // 1000.
 _DEPTH = 3
 _DEBRIS = re.compile(r"\.[0-9a-f]{16}\.tmp")
@@ -93,8 +93,7 @@ class BaseFileSystemStore(Store):
             descriptor, changed = _create(aside)
             try:
                 try:
-                    while block := file.read(_BLOCK_SIZE):
-                        _write(descriptor, block)
+                    send(file, descriptor)
                     if self.sync:
                         os.fsync(descriptor)
                 finally:
@@ -265,12 +264,6 @@ def _make_folders(folder: str) -> list[str]:
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder)
     return [parent, *changed]
-
-
-def _write(descriptor: int, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _sync_folder(folder: str) -> None:
