@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import unittest
 from pathlib import Path
 
@@ -25,3 +26,9 @@ def test_the_python_blocks_of_a_document_run_one_after_the_other(document, tmp_p
     for example in parsed.examples():
         with contextlib.suppress(unittest.SkipTest):  # <!-- skip: next -->
             example.evaluate()
+
+
+def test_every_test_that_the_guarantees_name_is_there():
+    named = re.findall(r"`(tests/[^`]+)::(\w+)`", (ROOT / "docs/guarantees.md").read_text())
+    assert len(named) > 30
+    assert [f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text()] == []
