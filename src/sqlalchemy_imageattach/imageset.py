@@ -598,8 +598,8 @@ def _needed(original: Any) -> dict[str, Any]:
     needed = {}
     for attribute in inspect(original).mapper.column_attrs:
         column: Any = attribute.columns[0]
-        has_default = column.default is not None or column.server_default is not None
-        if not (column.nullable or column.primary_key or has_default or attribute.key == "mimetype"):
+        is_made = column.default is not None or column.server_default is not None or column.autoincrement is True
+        if not (column.nullable or is_made or attribute.key in {"width", "height", "mimetype"}):
             needed[attribute.key] = getattr(original, attribute.key)
     return needed
 

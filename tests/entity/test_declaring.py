@@ -7,7 +7,7 @@ import io
 import uuid
 
 import pytest
-from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Integer, String, Unicode, Uuid, inspect
+from sqlalchemy import Boolean, Column, ForeignKey, ForeignKeyConstraint, Integer, String, Unicode, Uuid, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, declarative_base, mapped_column, relationship
 from sqlalchemy.orm import configure_mappers as configure
 from sqlalchemy.orm.exc import NoResultFound
@@ -107,6 +107,40 @@ def test_two_attachments_keep_their_images_apart(session, context, user, store):
     session.commit()
     assert user.cover.make_blob() == GREEN
     assert len(list(store.list_files())) == 2
+
+
+def test_two_attachments_may_share_a_table(engine, make_session, store):
+    Base = declarative_base()
+
+    class User(Base):
+        id = Column(Integer, primary_key=True)
+        portrait = image_attachment(
+            "UserPicture", primaryjoin="and_(User.id == UserPicture.user_id, ~UserPicture.wide)"
+        )
+        cover = image_attachment("UserPicture", primaryjoin="and_(User.id == UserPicture.user_id, UserPicture.wide)")
+        __tablename__ = "user"
+
+    class UserPicture(Base, Image):
+        user_id = Column(Integer, ForeignKey("user.id"), primary_key=True)
+        wide = Column(Boolean, primary_key=True)
+        __tablename__ = "user_picture"
+        object_id = property(lambda self: self.user_id * 2 + self.wide)
+
+    Base.metadata.create_all(engine)
+    session = make_session(info={"image_store": store})
+    session.add(user := User())
+    user.portrait.from_blob(RED, extra_kwargs={"wide": False})
+    user.cover.from_blob(GREEN, extra_kwargs={"wide": True})
+    session.commit()
+    assert (user.portrait.make_blob(), user.cover.make_blob()) == (RED, GREEN)
+    for images in (user.portrait, user.cover):
+        images.generate_thumbnail(width=8)
+    session.commit()
+    assert [image.wide for image in user.portrait] == [False, False]
+    assert [image.wide for image in user.cover] == [True, True]
+    user.portrait.from_blob(GREEN, extra_kwargs={"wide": False})
+    session.commit()
+    assert (user.portrait.count(), user.cover.count()) == (1, 2)
 
 
 def test_models_with_annotations(check):
