@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -17,7 +18,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import pytest
-from faults import FaultyServer, refused
+from faults import FaultyServer, answered, refused
 
 from sqlalchemy_imageattach.exc import ImageNotFoundError, MissingDependencyError, StoreError
 from sqlalchemy_imageattach.store import FileKey
@@ -413,6 +414,36 @@ def test_credentials_may_come_from_the_environment(
     put(store, KEY)
     assert get(make_s3(), KEY) == b"bytes"
     assert store.get_url(*PICTURE).startswith(s3_server.endpoint_url)
+
+
+def test_credentials_may_come_from_the_instance(
+    make_s3: Any, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in os.environ:
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    credentials = {
+        "AccessKeyId": "key-of-the-role",
+        "SecretAccessKey": "secret-of-the-role",
+        "Token": "token-of-the-role",
+        "Expiration": "2100-01-01T00:00:00Z",
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "LastUpdated": "2026-01-01T00:00:00Z",
+    }
+    with FaultyServer("http://127.0.0.1:1") as instance:
+        # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+        said = {
+            "/latest/api/token": b"token-of-the-service",
+            "/latest/meta-data/iam/security-credentials/": b"the-role",
+            "/latest/meta-data/iam/security-credentials/the-role": json.dumps(credentials).encode(),
+        }
+        instance.fault = lambda request, ask: answered("200 OK", said[request.path])(request, ask)
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", instance.url)
+        with pytest.raises(StoreError):  # which knows no such key
+            put(make_s3(endpoint_url=faulty.url, access_key=None, secret_key=None), KEY)
+    assert "Credential=key-of-the-role/" in faulty.requests[0].headers["authorization"]
+    assert faulty.requests[0].headers["x-amz-security-token"] == "token-of-the-role"
 
 
 def test_token_of_the_environment_is_not_sent_with_other_keys(
