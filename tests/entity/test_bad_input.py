@@ -10,12 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import hostile_uploads
 import pytest
 
 from models import picture
 from sqlalchemy_imageattach.exc import InvalidImageError, StoreError
 from sqlalchemy_imageattach.imaging import ImagePolicy
+
+from . import hostile_uploads
 
 RED, GREEN = picture(color=255), picture(color=255 << 8)
 UPLOADS = hostile_uploads.uploads()

@@ -1,0 +1,1 @@
+"""What the entity layer promises, seen through its public names."""
