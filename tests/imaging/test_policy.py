@@ -52,6 +52,25 @@ def test_bytes_are_limited_before_the_type_and_the_type_before_the_rest() -> Non
         assert error.value.reason == reason
 
 
+def test_too_many_bytes_are_not_even_read() -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            return 0
+
+        def tell(self) -> int:
+            return 10**12
+
+        def read(self, size: int = -1, /) -> bytes:
+            raise AssertionError
+
+    with pytest.raises(InvalidImageError) as error:
+        probe(Endless())  # type: ignore[arg-type]
+    assert error.value.reason == "too_many_bytes"
+
+
 def test_sides_and_shape_are_those_of_the_upright_image() -> None:
     sideways = pictures.picture("image/jpeg", 80, 60, exif=b"Exif\0\0" + pictures.exif(6))
     probe(sideways, ImagePolicy(max_aspect_ratio=1))

@@ -66,12 +66,11 @@ def probe(file: IO[bytes], policy: ImagePolicy = _DEFAULT_POLICY) -> ImageInfo:
     >>> probe(io.BytesIO(b'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"/>'))
     ImageInfo(width=20, height=10, mimetype='image/svg+xml', frames=1)
     """
-    with opened(file) as data:
+    with opened(file, policy.check_bytes) as data:
         return _checked_header(data, policy).info
 
 
 def _checked_header(data: memoryview, policy: ImagePolicy) -> Header:
-    policy.check_bytes(len(data))
     mimetype = sniff(data)
     policy.check_type(mimetype)
     header = read_header(data, mimetype)
@@ -123,7 +122,7 @@ def resize(
         if side < 1:
             raise ValueError(f"a width or height is at least 1 pixel, not {side!r}")
     name = filter_name(filter)
-    with opened(file) as data:
+    with opened(file, policy.check_bytes) as data:
         # What is known of the file may be old, or wrong: it is not believed.
         header = _checked_header(data, policy)
         memory = min(int(policy.max_pixels * HELD_BYTES), 2**62)

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
-from ..exc import InvalidImageError
+from ..exc import InvalidImageError, MissingDependencyError
 from .filters import DEFAULT_FILTER, FILTERS, Kernel
 from .header import Header, unpack
 
@@ -168,6 +168,8 @@ def choose_here(job: Job) -> Engine:
 
     types = _PILLOW_ANIMATIONS if job.frames > 1 else _PILLOW_TYPES
     if job.header.mimetype in types or not vips_may_work():
+        if job.header.mimetype == "image/svg+xml":
+            raise MissingDependencyError("SVG needs libvips: pip install 'pyvips[binary]'")
         return pillow
     from . import vips
 

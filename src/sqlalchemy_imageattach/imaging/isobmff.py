@@ -23,8 +23,8 @@ _BRANDS = {
 }
 
 
-# Bytes that the decoders hold for each pixel.
-_HELD = 9
+# Bytes that decoders hold for each pixel; the last for AVIF of more than eight bits, or with colours not subsampled.
+_HELD, _HELD_AVIF, _HELD_AVIF_DEEP = 9, 13, 18
 
 
 def sniff(data: memoryview) -> str | None:
@@ -104,14 +104,15 @@ def _read(data: memoryview, mimetype: str) -> Header:
             orientation = _turned(orientation, data[start] & 3)
         elif kind == b"imir":
             orientation = _mirrored(orientation, data[start] & 1)
-    frames = 1
+    frames, held = 1, _HELD
     if mimetype == "image/avif":
+        held = _HELD_AVIF_DEEP if _is_deep(data, meta) else _HELD_AVIF
         _check_frame_sizes(data, _item_extents(data, meta, b"av01"), width, height)
         if b"moov" in top:
             table = _child(data, top[b"moov"], b"trak", b"mdia", b"minf", b"stbl")
             frames = max(1, unpack(">I", data, _child(data, table, b"stsz")[0] + 8)[0])
             _check_frame_sizes(data, _samples(data, *table), width, height)
-    return Header(mimetype, width, height, frames, orientation, weight=_HELD / HELD_BYTES)
+    return Header(mimetype, width, height, frames, orientation, weight=held / HELD_BYTES)
 
 
 def _check_frame_sizes(data: memoryview, samples: Iterator[tuple[int, int]], width: int, height: int) -> None:
@@ -121,6 +122,15 @@ def _check_frame_sizes(data: memoryview, samples: Iterator[tuple[int, int]], wid
             # Frames are padded to whole blocks, and tiles of a grid may overlap its edge.
             if frame_width * frame_height > 2 * (width + 64) * (height + 64):
                 raise damaged(f"it says {width}x{height} pixels, and has a bitstream of {frame_width}x{frame_height}")
+
+
+def _is_deep(data: memoryview, meta: tuple[int, int]) -> bool:
+    """Tells whether any part has more than eight bits, or colours at full resolution: AV1 in ISOBMFF, 2.3.3."""
+    for kind, start, _ in _boxes(data, *_child(data, meta, b"iprp", b"ipco")):
+        # The bits for high depth and for twelve; for monochrome and for colours at half the height.
+        if kind == b"av1C" and (data[start + 2] & 0x60 or not data[start + 2] & 0x14):
+            return True
+    return False
 
 
 def _primary_item(data: memoryview, meta: tuple[int, int]) -> int:

@@ -222,7 +222,9 @@ def _changed(frames: list[Image.Image], change: Change) -> list[Image.Image]:
     )
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[bands]
     step = width * height * bands
-    return [Image.frombytes(mode, (width, height), pixels[at : at + step]) for at in range(0, len(pixels), step)]
+    images = [Image.frombytes(mode, (width, height), pixels[at : at + step]) for at in range(0, len(pixels), step)]
+    # Not every type has grey with transparency.
+    return [image.convert("RGBA") for image in images] if mode == "LA" else images
 
 
 def _encoded(frames: list[Image.Image], timing: dict[str, Any], mimetype: str) -> tuple[IO[bytes], int, int]:

@@ -8,9 +8,9 @@ hostile file from costing more than a few seconds and a few hundred megabytes:
     Scanned TIFF files of 100 MB are real.  Bytes are the cheapest of the four: files are read from disk, not held in
     memory.
 ``max_pixels``, 100 million
-    Telephones make pictures of 50 million.  Most formats are decoded row by row; those that are not need up to 9 bytes
-    for each pixel, and count more by a weight: 28 million pixels of an AVIF are as many as 100 million of a
-    JPEG.  That keeps memory below 300 MB.
+    Telephones make pictures of 50 million.  Most formats are decoded row by row; those that are not need up to 18
+    bytes for each pixel, and count more by a weight: 28 million pixels of a HEIC, or 19 million of an AVIF, are as many
+    as 100 million of a JPEG.  That keeps memory below 300 MB.
 ``max_frame_pixels``, 200 million
     Frames x width x height: an animation costs time by this product, about a second for each 100 million.
 ``max_target_pixels``, 25 million

@@ -18,7 +18,7 @@ import io
 import mmap
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
@@ -26,19 +26,24 @@ __all__ = ("ViewReader", "opened")
 
 
 @contextlib.contextmanager
-def opened(file: IO[bytes]) -> Iterator[memoryview]:
+def opened(file: IO[bytes], check_size: Callable[[int], None] | None = None) -> Iterator[memoryview]:
     """Lends the bytes of a file, from its beginning.
 
     :param file: readable and seekable, binary
-    :raises TypeError: if it is not
+    :param check_size: is called with the number of bytes before any of them is read, and raises if they are too many
+    :raises TypeError: if the file is not as it has to be
     """
     for method in ("read", "seek", "tell"):
         if not callable(getattr(file, method, None)):
             raise TypeError(
                 f"expected a readable and seekable binary file, got {file!r}, which has no method {method}()"
             )
+    file.seek(0, io.SEEK_END)
+    size = file.tell()
     file.seek(0)
     try:
+        if check_size is not None:
+            check_size(size)
         if (descriptor := _descriptor(file)) is not None:
             yield memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
         elif isinstance(file, io.BytesIO):
