@@ -1,8 +1,7 @@
-"""The door from ASGI servers to :mod:`sqlalchemy_imageattach.serving`; see `the specification`__.
+"""The door from ASGI servers to :mod:`sqlalchemy_imageattach.serving`.
 
-Files are opened and read in threads, so that a slow disk never holds up the event loop.
-
-__ https://asgi.readthedocs.io/en/latest/specs/www.html
+Files are opened and read in threads, so that a slow disk never holds up the event loop.  What servers and applications
+owe each other is in `the specification <https://asgi.readthedocs.io/en/latest/specs/www.html>`_.
 """
 
 from __future__ import annotations
