@@ -175,8 +175,8 @@ def side_by_side(
         try:
             for item in items:
                 running.append((item, pool.submit(_outcome, function, item)))
-                # Twice as many as run, so that one slow call at the head does not leave the others without work.
-                if len(running) >= 2 * workers:
+                # More than run at once, so that one slow call at the head does not leave the others without work.
+                if len(running) >= 4 * workers:
                     yield _finished(*running.popleft())
             while running:
                 yield _finished(*running.popleft())

@@ -38,7 +38,7 @@ from .entity import Image
 from .exc import StoreError
 from .file import FileProxy
 from .store import FileKey, Store
-from .stores.layered import holds
+from .stores.layered import holds, is_missing
 
 __all__ = ("MigrationPlan", "migrate", "migrate_class")
 
@@ -222,7 +222,14 @@ class _Copier:
     def _is_same(self, key: FileKey) -> bool:
         if not holds(self.destination, self._name(key)):
             return False
-        return self._contents(self.destination, key) == self._contents(self.source, key)
+        try:
+            wanted = self._contents(self.source, key)
+        except OSError as error:
+            # What an application puts while its files move is in the destination alone.
+            if is_missing(error):
+                return True
+            raise
+        return self._contents(self.destination, key) == wanted
 
     def _name(self, key: FileKey) -> FileKey:
         """What the destination calls a file: it may keep no revisions."""
