@@ -14,11 +14,11 @@ import os
 import random
 import struct
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import harm
 import pictures
 from PIL import Image
 
@@ -387,58 +387,6 @@ def corpus() -> dict[str, bytes]:
     return made
 
 
-def outcome(path: Path) -> str:
-    """Attaches a file, and makes a thumbnail of it, as far as it goes: what an application would do."""
-    from sqlalchemy_imageattach.exc import InvalidImageError, MissingDependencyError
-    from sqlalchemy_imageattach.imaging import probe, resize
-
-    try:
-        with path.open("rb") as file:
-            info = probe(file)
-            width = 150
-            height = max(1, round(info.height * width / info.width))
-            with resize(file, info, width, height).file as made:
-                return f"made {probe(made)}"
-    except InvalidImageError as error:
-        return f"refused: {error.reason}: {error}"
-    except MissingDependencyError as error:
-        return f"not installed: {error}"
-
-
-def measured(path: Path) -> dict[str, object]:
-    """Has :func:`outcome` run in a forked process, which a hang, a crash or a leak does not outlive."""
-    reading, writing = os.pipe()
-    started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        try:
-            text = outcome(path)
-        except BaseException as error:
-            text = f"raised: {error!r}"
-        os.write(writing, text.encode()[:4000])
-        import atexit
-
-        # Stops the worker, so that what it used is counted.
-        atexit._run_exitfuncs()
-        os._exit(0)
-    os.close(writing)
-    while True:
-        pid, status, used = os.wait4(child, os.WNOHANG)
-        if pid:
-            break
-        if time.monotonic() - started > 60:
-            os.kill(child, 9)
-        time.sleep(0.005)
-    with os.fdopen(reading, "rb") as answer:
-        text = answer.read().decode()
-    return {
-        "name": path.name,
-        "outcome": text if status == 0 else f"died: status {status}",
-        "seconds": round(used.ru_utime + used.ru_stime, 2),
-        "megabytes": used.ru_maxrss // 1024,
-    }
-
-
 def main(folder: Path, *, run: bool) -> None:
     if not run:
         folder.mkdir(exist_ok=True)
@@ -450,7 +398,7 @@ def main(folder: Path, *, run: bool) -> None:
     import sqlalchemy_imageattach.imaging.vips  # noqa: F401
 
     for path in sorted(folder.iterdir()):
-        print(json.dumps(measured(path)), flush=True)
+        print(json.dumps(harm.measured(path)), flush=True)
 
 
 if __name__ == "__main__":
