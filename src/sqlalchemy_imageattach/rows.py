@@ -234,8 +234,11 @@ def _replace(session: Session, place: Place, store: Store) -> None:
     # Nobody can lock rows that are not there yet: two who attach a first picture meet at the owner.
     if not images and _lock_owner(session, inspect(place.owner)):
         images = _lock_set(session, place)
+    loaded: Any = inspect(place.owner).dict.get(place.relationship.key)
     for image in images:
         remember_store(image, store)
+        if place.relationship.lazy != "dynamic" and loaded is not None and image in loaded:
+            loaded.remove(image)
         session.delete(image)
 
 

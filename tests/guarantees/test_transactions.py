@@ -129,6 +129,15 @@ def test_an_image_replaces_the_picture_of_the_owner_that_it_was_handed_to(sessio
     agree(SMALL)
 
 
+def test_what_an_image_replaced_is_out_of_the_attribute_after_the_flush(session, user):
+    image = user.picture.from_blob(GREEN)
+    session.rollback()
+    assert user.picture.original
+    user.picture.append(image)
+    session.flush()
+    assert list(user.picture) == [image]
+
+
 def test_removing_an_image_deletes_its_file_after_the_commit(session, user, agree):
     user.picture.remove(user.picture.original)
     session.flush()
