@@ -64,7 +64,7 @@ class Attachment:
         self.store = store
         #: Whether a store has got these bytes before, under the revision that the image has now.
         self.has_been_put = False
-        #: Of an original: the image set in which it replaces all other images.
+        #: The image set that it was attached to.
         self.place: Place | None = None
         self._content = content
 

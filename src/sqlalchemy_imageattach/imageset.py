@@ -448,8 +448,7 @@ class BaseImageSet(Generic[I]):
             if value is not None:
                 setattr(image, name, value)
         image.__dict__[ATTRIBUTE] = attachment
-        if original:
-            attachment.place = Place(owner, relationship, tuple(self.identity_map.items()))
+        attachment.place = Place(owner, relationship, tuple(self.identity_map.items()))
         for existing in self._candidates():
             if original or existing.size == size:
                 remember_store(existing, attachment.store)

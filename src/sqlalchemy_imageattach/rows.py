@@ -205,20 +205,24 @@ def insert_or_find(session: Session, mapper: Mapper[Any], attach: Callable[[], A
 def replace_all(session: Session) -> None:
     """Delete every row of the image sets that the session is about to insert originals into.
 
-    Of several originals for one image set, the last one stays.
+    What the session was about to insert there before the last original is not inserted.
 
     :param session: the session, before it flushes
     """
-    originals: dict[Any, tuple[Any, Place, Store]] = {}
+    replaced: dict[Any, tuple[Place, Store]] = {}
+    pending: dict[Any, list[Any]] = {}
     for image in session.new:
         attachment = attachment_of(image)
-        if attachment is not None and attachment.place is not None:
-            place = _here(session, attachment.place)
-            key = id(place.owner), place.relationship, place.values
-            if key in originals:
-                _drop(session, originals[key][0], place)
-            originals[key] = image, place, attachment.store
-    for _, place, store in sorted(originals.values(), key=lambda original: original[1].order()):
+        if attachment is None or attachment.place is None:
+            continue
+        place = _here(session, attachment.place)
+        key = id(place.owner), place.relationship, place.values
+        if image.original:
+            replaced[key] = place, attachment.store
+            for former in pending.pop(key, ()):
+                _drop(session, former, place)
+        pending.setdefault(key, []).append(image)
+    for place, store in sorted(replaced.values(), key=lambda each: each[0].order()):
         if inspect(place.owner).persistent:
             _replace(session, place, store)
 

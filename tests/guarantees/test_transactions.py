@@ -94,6 +94,7 @@ def test_what_is_attached_twice_before_the_first_flush_is_stored_once(session, a
 def test_of_two_pictures_that_are_attached_around_an_expiration_the_last_one_stays(session, user, agree, new):
     with session.no_autoflush:
         user.picture.from_blob(GREEN)
+        user.picture.generate_thumbnail(width=4)
         session.expire_all()
         user.picture.from_blob(new)
     session.commit()
