@@ -8,6 +8,7 @@ import logging
 import os
 import time
 import tracemalloc
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +29,7 @@ from sqlalchemy_imageattach.exc import StoreError
 from sqlalchemy_imageattach.store import FileKey, Store, StoredFile
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
+from sqlalchemy_imageattach.stores.s3 import S3Store
 
 NO_TIME = datetime.timedelta(0)
 
@@ -360,6 +362,27 @@ def test_object_types_are_those_of_the_classes_and_of_the_rows(engine: Engine, s
         assert set(stored(store)) == {*named, strays[1], strays[3]}
         assert sweep(session, Tagged, store, NO_TIME, dry_run=False).files == 1
         assert set(stored(store)) == {*named, strays[3]}
+
+
+def test_rows_are_compared_with_a_bucket(sqlite: Engine, s3_server: Any) -> None:
+    store = S3Store(
+        s3_server.bucket,
+        access_key=s3_server.access_key,
+        secret_key=s3_server.secret_key,
+        region=s3_server.region,
+        endpoint_url=s3_server.endpoint_url,
+        prefix=uuid.uuid4().hex,
+    )
+    with Session(sqlite, info={"image_store": store}) as session:
+        for number in (1, 2):
+            session.add(user := User(id=number))
+            user.cover.from_blob(picture(100, 50))
+        session.commit()
+        put(store, cover(9))
+        store.delete_key(cover(2))
+        assert found(verify(session, Base, store, probe=True)) == {("missing", cover(2)), ("orphan", cover(9))}
+        assert sweep(session, Base, store, NO_TIME, dry_run=False) == (1, 5)
+        assert set(stored(store)) == {cover(1)}
 
 
 # Others at work meanwhile

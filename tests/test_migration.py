@@ -35,6 +35,7 @@ from sqlalchemy_imageattach.migration import MigrationPlan, migrate, migrate_cla
 from sqlalchemy_imageattach.store import FileKey
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
+from sqlalchemy_imageattach.stores.s3 import S3Store
 
 
 class Destination(MemoryStore):
@@ -606,6 +607,20 @@ def test_a_store_that_never_overwrites_may_have_the_same_file_already(
     MemoryStore.put_key(new, io.BytesIO(b"half of i"), FileKey("user-cover", 2, 100, 50, "image/png"), False)
     with pytest.raises(StoreError, match="another one of that name"):
         migrate(session, Base, old, new, verify=verify).execute()
+
+
+def test_files_move_to_a_bucket_and_may_be_moved_again(session: Session, old: Source, s3_server: Any) -> None:
+    new = S3Store(
+        s3_server.bucket,
+        access_key=s3_server.access_key,
+        secret_key=s3_server.secret_key,
+        region=s3_server.region,
+        endpoint_url=s3_server.endpoint_url,
+        prefix=uuid.uuid4().hex,
+    )
+    for options in ({"workers": 4, "verify": True}, {"workers": 4}, {"skip_existing": True}):
+        migrate(session, Base, old, new, **options).execute()
+        assert stored(new) == stored(old)
 
 
 def test_a_destination_may_keep_no_revisions(session: Session, old: Source) -> None:

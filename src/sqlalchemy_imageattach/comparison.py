@@ -66,7 +66,7 @@ class Comparison:
     def __init__(self, store: Store) -> None:
         self._takes_revision = store.takes_revision()
         # The empty name makes a temporary database on disk.
-        self._database = sqlite3.connect("", isolation_level=None)
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(
             f"PRAGMA temp_store = FILE; PRAGMA journal_mode = OFF; PRAGMA cache_size = -{CACHE_SIZE >> 10};"
             "CREATE TABLE seen (name BLOB, kind INTEGER, is_empty INTEGER, content BLOB);"
