@@ -218,7 +218,7 @@ class ImagePolicy:
         Traceback (most recent call last):
         sqlalchemy_imageattach.exc.InvalidImageError: expected at most 25000000 pixels to be asked for, ...
         """
-        if width * height * frames * weight > self.max_target_pixels:
+        if width * height * frames > self.max_target_pixels / weight:
             wanted = f"{width}x{height}" if frames == 1 else f"{frames} frames of {width}x{height}"
             raise InvalidImageError(
                 f"expected at most {int(self.max_target_pixels / weight)} pixels to be asked for, got {wanted}; "
