@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -40,7 +42,7 @@ http {{
 def nginx(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]) -> Iterator[Server]:
     command = program("nginx")
     run = tmp_path_factory.mktemp("nginx")
-    for folder in (run, run.parent, run.parent.parent):
+    for folder in itertools.takewhile(Path(tempfile.gettempdir()).__ne__, (run, *run.parents)):
         folder.chmod(0o755)  # its workers run as another user when the tests run as root
     images = run / "images"
     application.fill(images)
