@@ -1,7 +1,7 @@
 """Files on S3: this library, obstore by hand and boto3, on a real server; a flush with latency; a very large file.
 
-The server is SeaweedFS, on this machine and with its data on this disk.  Every side sends the same headers, and the
-condition that the object is new.
+The server is SeaweedFS, on this machine and with its data on this disk.  Every side sends the same names and
+headers, and the condition that the object is new.
 """
 
 from __future__ import annotations
