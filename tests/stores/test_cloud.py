@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import os
 import secrets
 import urllib.request
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
 
 import pytest
 from faults import FaultyServer, answered, lost
+from keys import BIG, KEY, PICTURE, get, image, put
 
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
-from sqlalchemy_imageattach.store import FileKey
 from sqlalchemy_imageattach.stores.cloud import AzureStore, GCSStore
-
-PICTURE = ("user-picture", 17042, 640, 480, "image/jpeg")
-KEY = FileKey(*PICTURE, "k3v9q2")
-BIG = os.urandom(1 << 20) * 20
 
 
 @pytest.fixture
@@ -41,20 +34,10 @@ def make_azure(azure_server: Any) -> Any:
     return make_azure
 
 
-def put(store: Any, content: bytes = b"bytes") -> None:
-    store.put_key(io.BytesIO(content), KEY, False)
-
-
-def get(store: Any) -> bytes:
-    with store.get_key(KEY) as file:
-        return bytes(file.read())
-
-
 def test_signed_url_opens_what_is_private_with_its_type_and_age(make_azure: Any) -> None:
     store = make_azure(signed_urls=60, max_age=60)
     put(store)
-    image = SimpleNamespace(**KEY._asdict(), original=True, created_at=datetime.now(UTC))
-    url = store.locate(image)
+    url = store.locate(image(KEY, datetime.now(UTC)))
     assert "_ts=" not in url
     with urllib.request.urlopen(url) as response:
         assert response.read() == b"bytes"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
+from keys import KEY, PLAIN, get, image, put
 from test_contract import OneFolderStore
 
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
@@ -20,9 +19,6 @@ from sqlalchemy_imageattach.stores.routing import RoutingStore
 from sqlalchemy_imageattach.stores.s3 import S3Store
 from sqlalchemy_imageattach.stores.sandbox import SandboxStore
 
-PLAIN = FileKey("user-picture", 17042, 640, 480, "image/jpeg")
-KEY = PLAIN._replace(revision="k3v9q2")
-
 
 class FailingStore(MemoryStore):
     """A store that cannot be reached."""
@@ -31,15 +27,6 @@ class FailingStore(MemoryStore):
 
     def get_file(self, *args: Any, **kwargs: Any) -> IO[bytes]:
         raise self.error
-
-
-def put(store: Store, content: bytes, key: FileKey = KEY) -> None:
-    store.put_key(io.BytesIO(content), key, False)
-
-
-def get(store: Store, key: FileKey = KEY) -> bytes:
-    with store.get_key(key) as file:
-        return file.read()
 
 
 def has(store: Store, key: FileKey = KEY) -> bool:
@@ -212,11 +199,11 @@ def test_signed_url_gets_no_timestamp(s3_server: Any, wrap: Any) -> None:
         signed_urls=60,
     )
 
-    image: Any = SimpleNamespace(**PLAIN._asdict(), original=True, created_at=datetime.now(UTC))
+    picture = image(PLAIN, datetime.now(UTC))
     put(signing, b"bytes", PLAIN)
     try:
-        assert "_ts=" not in wrap(signing).locate(image)
-        assert "_ts=" in wrap(MemoryStore()).locate(image)
+        assert "_ts=" not in wrap(signing).locate(picture)
+        assert "_ts=" in wrap(MemoryStore()).locate(picture)
     finally:
         signing.delete_key(PLAIN)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from faults import Cut, FaultyServer, answered, cut_in_the_middle, failed_after, lost, passed_on, refused, reset
+from keys import BIG, KEY, PLAIN, SMALL, get, put
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -27,23 +27,9 @@ from sqlalchemy_imageattach.stores.fallback import FallbackStore
 from sqlalchemy_imageattach.stores.s3 import AuthMechanismError, S3SandboxStore, S3Store
 from sqlalchemy_imageattach.stores.sandbox import SandboxStore
 
-PICTURE = ("user-picture", 17042, 640, 480, "image/jpeg")
-PLAIN = FileKey(*PICTURE)
-KEY = FileKey(*PICTURE, "k3v9q2")
 NAME = r"user-picture/17042/640x480\.k3v9q2\.jpe"
-SMALL = b"bytes"
-BIG = os.urandom(1 << 20) * 20
 
 unavailable = answered("503 Slow Down")
-
-
-def put(store: Any, content: bytes = SMALL, key: FileKey = KEY) -> None:
-    store.put_key(io.BytesIO(content), key, False)
-
-
-def get(store: Any, key: FileKey = KEY) -> bytes:
-    with store.get_key(key) as file:
-        return file.read()
 
 
 def operations(store: Any) -> dict[str, Callable[[], object]]:
