@@ -37,13 +37,15 @@ from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, UOWTransaction
 from sqlalchemy.orm.attributes import flag_modified, set_committed_value
+from sqlalchemy.orm.base import NO_VALUE
+from sqlalchemy.orm.exc import StaleDataError
 
 from .attachment import Attachment, attachment_of, find_store, remember_store_of_file
 from .concurrency import call_all
 from .connections import Joined, is_in_doubt, watch, watch_savepoints
 from .context import current_store
 from .notes import Delete, FailedDelete, Note, Put, Report, abandon, keep_in_doubt, settle, undo, undo_abandoned
-from .rows import CurrentFile, lock_deleted, replace_all
+from .rows import CurrentFile, lock_deleted, lock_rows, replace_all
 from .store import FileKey, Store
 
 __all__ = ("FAILED_DELETE_KEY", "FailedDelete", "Ledger", "ledger_of", "listen_to_images", "new_revision")
@@ -165,6 +167,52 @@ class Ledger:
         if replaced is not None:
             self.delete_doomed(connection, replaced)
 
+    def follow(self, connection: Connection, state: InstanceState[Any]) -> None:
+        """Find out which file goes with a row that the running flush is about to give another name, and lock the row.
+
+        :param connection: the connection of the flush
+        :param state: the state of the image
+        :raises StaleDataError: when the row is not as it was loaded any more
+        """
+        assert state.key is not None
+        image: Any = state.obj()
+        loaded, new = _committed_key(image), FileKey.of(image)
+        is_known = NO_VALUE not in (state.committed_state.get(name) for name in CurrentFile._fields)
+        if loaded == new and is_known:
+            return
+        current = lock_rows(connection, state.mapper, [state.key[1]]).get(state.key[1])
+        if current is None or (is_known and current != CurrentFile(loaded.mimetype, loaded.revision)):
+            raise StaleDataError(
+                f"expected the row of {image!r} to name the file that was loaded, and another transaction has replaced "
+                "or deleted it; refresh the object and try again"
+            )
+        if current.revision not in (None, new.revision):
+            raise StaleDataError(
+                f"expected {image!r} to keep its revision {current.revision!r}, and it got {new.revision!r}: what is "
+                "merged must be up to date, and new bytes are attached by from_file() and its like"
+            )
+        self._doomed[state.key] = loaded._replace(mimetype=current.mimetype, revision=current.revision)
+
+    def move(self, connection: Connection, state: InstanceState[Any]) -> None:
+        """Note that the file of a row that got another name moves along.
+
+        :param connection: the connection of the flush
+        :param state: the state of the image
+        :raises ContextError: when nobody knows which store its file is in
+        """
+        image: Any = state.obj()
+        old, new = self._doomed.pop(state.key, None), FileKey.of(image)
+        if old is None or old == new:
+            return
+        assert state.session is not None
+        attachment = attachment_of(image)
+        store = find_store(current_store, image, prefer_known=True)
+        if attachment is not None and attachment.is_pending:
+            self.put(state.session, connection, store, new, not image.original, attachment.open, attachment)
+        else:
+            self.put(state.session, connection, store, new, not image.original, partial(store.get_key, old))
+        self.delete(state.session, connection, store, old)
+
     def carry_out(self) -> None:
         """Put what the flush noted, side by side.
 
@@ -285,6 +333,7 @@ def listen_to_images(image_class: type[Any]) -> None:
     """
     for name, listener in (
         ("before_insert", _before_insert),
+        ("before_update", _before_update),
         ("before_delete", _before_delete),
         ("after_insert", _after_insert_or_update),
         ("after_update", _after_insert_or_update),
@@ -382,6 +431,11 @@ def _before_insert(mapper: Mapper[Any], connection: Connection, state: InstanceS
     ledger_of(state.session).doom_replaced(connection, state)
 
 
+def _before_update(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+    assert state.session is not None
+    ledger_of(state.session).follow(connection, state)
+
+
 def _before_delete(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     assert state.session is not None
     ledger_of(state.session).doom(connection, state)
@@ -390,10 +444,10 @@ def _before_delete(mapper: Mapper[Any], connection: Connection, state: InstanceS
 def _after_insert_or_update(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     session, image = state.session, cast("Any", state.obj())
     assert session is not None
-    if state.key is not None:
-        _after_update(session, connection, image)
-        return
     ledger = ledger_of(session)
+    if state.key is not None:
+        ledger.move(connection, state)
+        return
     ledger.delete_replaced(connection, state)
     attachment = attachment_of(image)
     assert attachment is not None
@@ -401,21 +455,6 @@ def _after_insert_or_update(mapper: Mapper[Any], connection: Connection, state: 
     key = FileKey.of(image)
     remember_store_of_file(session, key, attachment.store)
     ledger.put(session, connection, attachment.store, key, not image.original, attachment.open, attachment)
-
-
-def _after_update(session: Session, connection: Connection, image: Any) -> None:
-    old, new = _committed_key(image), FileKey.of(image)
-    if old == new:
-        return
-    # The row names another file now, for its key has changed: the bytes move along.
-    attachment = attachment_of(image)
-    store = find_store(current_store, image, prefer_known=True)
-    ledger = ledger_of(session)
-    if attachment is not None and attachment.is_pending:
-        ledger.put(session, connection, store, new, not image.original, attachment.open, attachment)
-    else:
-        ledger.put(session, connection, store, new, not image.original, partial(store.get_key, old))
-    ledger.delete(session, connection, store, old)
 
 
 def _after_delete(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
@@ -433,5 +472,6 @@ def _committed_key(image: Any) -> FileKey:
     stand_in = state.manager.new_instance()
     for attribute in state.mapper.column_attrs:
         name = attribute.key
-        set_committed_value(stand_in, name, changed.get(name, getattr(image, name)))
+        value = changed.get(name, NO_VALUE)
+        set_committed_value(stand_in, name, getattr(image, name) if value is NO_VALUE else value)
     return FileKey.of(stand_in)

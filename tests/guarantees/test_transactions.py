@@ -10,7 +10,8 @@ import os
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm.exc import StaleDataError
 
 from models import Album, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.context import store_context
@@ -496,6 +497,49 @@ def test_a_key_that_was_changed_and_rolled_back(session, user, agree):
     session.flush()
     session.rollback()
     agree(RED)
+
+
+def test_a_key_that_is_changed_unseen_is_changed_in_the_files_name_too(session, user, agree):
+    image = user.picture.original
+    session.expire(image)
+    image.mimetype = "image/webp"
+    session.commit()
+    agree(RED)
+    assert user.picture.make_blob() == RED
+
+
+@pytest.mark.parametrize("fails_to_delete", [False, True], ids=["and deleted", "and not deleted yet"])
+def test_a_picture_that_another_transaction_replaced_does_not_move(
+    make_session, session, user, store, failures, fails_to_delete
+):
+    if session.get_bind().dialect.name == "sqlite":
+        pytest.skip("SQLite lets nobody commit while another transaction reads")
+    other = User()
+    session.add(other)
+    session.commit()
+    image = user.picture.original
+    other.picture.append(image)
+    with session.no_autoflush, make_session() as another:
+        store.fails_to_delete = fails_to_delete
+        another.get(User, user.id).picture.from_blob(GREEN)
+        another.commit()
+    with pytest.raises(StaleDataError):
+        session.commit()
+    session.rollback()
+    assert user.picture.make_blob() == GREEN
+    assert not other.picture
+
+
+def test_a_merge_of_what_was_replaced_since_is_refused(make_session, session, user, agree):
+    with make_session() as another:
+        out_of_date = another.get(User, user.id, options=[selectinload(User.picture)])
+    user.picture.from_blob(JPEG)
+    session.commit()
+    session.merge(out_of_date)
+    with pytest.raises(StaleDataError, match="merged"):
+        session.flush()
+    session.rollback()
+    agree(JPEG)
 
 
 def test_a_picture_moves_to_another_owner(session, user, agree):
