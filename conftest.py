@@ -10,8 +10,8 @@ import hypothesis
 import pytest
 import sqlalchemy.orm
 
-# No deadlines: on a machine that does other things as well, they are wrong now and then.  Whether a change may land must
-# not depend on chance, so that there the same examples are tried each time; `make soak` looks for new ones.
+# No deadlines: on a machine that does other things as well, they are wrong now and then.  Whether a change may land
+# must not depend on chance, so that there the same examples are tried each time; `make soak` looks for new ones.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=200, print_blob=True, derandomize=True)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=100_000, print_blob=True)
