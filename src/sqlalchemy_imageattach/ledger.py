@@ -192,6 +192,9 @@ class Ledger:
                 "merged must be up to date, and new bytes are attached by from_file() and its like"
             )
         self._doomed[state.key] = loaded._replace(mimetype=current.mimetype, revision=current.revision)
+        if current.revision is not None:
+            # It may have had the other name before, and the file of that is still there until the commit.
+            image.revision = new_revision()
 
     def move(self, connection: Connection, state: InstanceState[Any]) -> None:
         """Note that the file of a row that got another name moves along.

@@ -542,6 +542,19 @@ def test_a_merge_of_what_was_replaced_since_is_refused(make_session, session, us
     agree(JPEG)
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_picture_moves_to_another_owner_and_back_in_one_transaction(session, user, agree, end):
+    other = User()
+    session.add(other)
+    session.commit()
+    image = user.picture.original
+    for owner in (other, user):
+        image.user_id = owner.id
+        session.flush()
+    getattr(session, end)()
+    agree(RED)
+
+
 def test_a_picture_moves_to_another_owner(session, user, agree):
     other = User()
     session.add(other)
