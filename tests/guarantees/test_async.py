@@ -176,7 +176,7 @@ def _fail(*args: Any, **kwargs: Any) -> None:
 def test_the_loop_goes_on_while_a_slow_store_puts_reads_and_deletes(run):
     async def test(case: Case) -> None:
         user_id = await case.add_user(RED)
-        case.store.seconds = 0.2
+        case.store.seconds = 0.8
         async with case.session() as session:
             user = await case.load(session, user_id)
             async with asyncio.TaskGroup() as group:
@@ -189,7 +189,7 @@ def test_the_loop_goes_on_while_a_slow_store_puts_reads_and_deletes(run):
                 done.set()
         case.store.seconds = 0
         # On a busy machine the loop itself may be late; a call of the store that blocked it would be seen at once.
-        assert longest.result() < 0.15
+        assert longest.result() < 0.7
         await case.agree(GREEN)
 
     run(test)
