@@ -28,6 +28,7 @@ from sqlalchemy.pool import NullPool
 from models import Base, User, UserPicture
 from sqlalchemy_imageattach.audit import sweep, verify
 from sqlalchemy_imageattach.entity import ImageSet
+from sqlalchemy_imageattach.store import FileKey, StoredFile
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 
 USERS = 5
@@ -71,13 +72,22 @@ def work(engine: Engine, store: FileSystemStore, users: list[int], seed: int, pr
         os.write(progress, b".")
 
 
-def check(engine: Engine, store: FileSystemStore) -> int:
-    """How many rows there are; each has just its bytes."""
+def check(engine: Engine, store: FileSystemStore) -> tuple[int, int]:
+    """How many rows there are, each of which has just its bytes; and how many files had none, and are swept now."""
     with Session(engine) as session:
         images = session.query(UserPicture).all()
         for image in images:
             assert hashlib.sha1(image.make_blob(store)).hexdigest() == image.caption, image.caption
-        return len(images)
+        rows = {FileKey.of(image) for image in images}
+        found = list(verify(session, Base, store))
+    left = {file.name for file in store.list_files() if file.key not in rows}
+    assert {finding.name for finding in found} == left, (found, left)
+    removed: list[StoredFile] = []
+    with Session(engine) as session:
+        sweep(session, Base, store, datetime.timedelta(0), dry_run=False, callback=removed.append)
+    assert {file.name for file in removed} == left, (removed, left)
+    assert {file.key for file in store.list_files()} == rows
+    return len(rows), len(left)
 
 
 def wait_until_alone(engine: Engine) -> None:
@@ -92,7 +102,7 @@ def wait_until_alone(engine: Engine) -> None:
 
 
 def main(url: str, folder: str, kills: int, seed: int) -> None:
-    store = FileSystemStore(folder, "http://127.0.0.1/", sync=False)
+    store = FileSystemStore(Path(folder) / "images", "http://127.0.0.1/")
     engine = make_engine(url)
     Base.metadata.create_all(engine)
     with Session(engine) as session:
@@ -100,7 +110,7 @@ def main(url: str, folder: str, kills: int, seed: int) -> None:
         session.commit()
         users = [user.id for user in everybody]
     chance = random.Random(seed)
-    seen = 0
+    seen = swept = 0
     for kill in range(kills):
         reader, writer = os.pipe()
         child = os.fork()
@@ -114,17 +124,9 @@ def main(url: str, folder: str, kills: int, seed: int) -> None:
         os.waitpid(child, 0)
         os.close(reader)
         wait_until_alone(engine)
-        seen += check(engine, store)
-    with Session(engine) as session:
-        found = list(verify(session, Base, store))
-    assert {finding.kind for finding in found} <= {"orphan", "debris"}, found
-    with Session(engine) as session:
-        swept = sweep(session, Base, store, older_than=datetime.timedelta(0), dry_run=False)
-    assert swept.files == len(found), (swept, found)
-    with Session(engine) as session:
-        assert list(verify(session, Base, store)) == []
-    check(engine, store)
-    print(kills, seen, swept.files)
+        rows, files = check(engine, store)
+        seen, swept = seen + rows, swept + files
+    print(kills, seen, swept)
 
 
 if __name__ == "__main__":
