@@ -152,9 +152,16 @@ class Ledger:
         if not self._flush_deletes:
             return
         replaced = state.session.identity_map.get(state.mapper.identity_key_from_instance(state.obj()))
-        if replaced is not None:
+        if replaced is None:
+            return
+        self.doom(connection, inspect(replaced))
+        if inspect(replaced).key in self._doomed:
             self._replaced[state] = inspect(replaced)
-            self.doom(connection, inspect(replaced))
+        else:
+            # Another transaction has deleted that row: there is none to take over.
+            flush_context: Any = _flush_context(state.session)
+            flush_context.remove_state_actions(inspect(replaced))
+            state.session.expunge(replaced)
 
     def delete_replaced(self, connection: Connection, state: InstanceState[Any]) -> None:
         """Note the file of the row that a new object took over, if that is what happened.

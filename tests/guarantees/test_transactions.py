@@ -23,6 +23,9 @@ from sqlalchemy_imageattach.stores.memory import MemoryStore
 RED, GREEN, BLUE = picture(color=255), picture(color=255 << 8), picture(color=255 << 16)
 SMALL, JPEG = picture(8, 6), picture(format="JPEG")
 
+# SQLite lets nobody commit while another transaction reads.
+on_servers = pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
+
 
 @pytest.fixture
 def user(session: Session, user: User) -> User:
@@ -508,12 +511,11 @@ def test_a_key_that_is_changed_unseen_is_changed_in_the_files_name_too(session, 
     assert user.picture.make_blob() == RED
 
 
+@on_servers
 @pytest.mark.parametrize("fails_to_delete", [False, True], ids=["and deleted", "and not deleted yet"])
 def test_a_picture_that_another_transaction_replaced_does_not_move(
     make_session, session, user, store, failures, fails_to_delete
 ):
-    if session.get_bind().dialect.name == "sqlite":
-        pytest.skip("SQLite lets nobody commit while another transaction reads")
     other = User()
     session.add(other)
     session.commit()
@@ -528,6 +530,17 @@ def test_a_picture_that_another_transaction_replaced_does_not_move(
     session.rollback()
     assert user.picture.make_blob() == GREEN
     assert not other.picture
+
+
+@on_servers
+def test_an_image_takes_the_place_of_one_that_another_transaction_has_removed(make_session, session, user, agree):
+    assert user.picture.original
+    with make_session() as another:
+        another.get(User, user.id).picture.from_blob(SMALL)
+        another.commit()
+    user.picture.from_blob(GREEN)
+    session.commit()
+    agree(GREEN)
 
 
 def test_a_merge_of_what_was_replaced_since_is_refused(make_session, session, user, agree):
