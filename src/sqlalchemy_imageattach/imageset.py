@@ -376,7 +376,7 @@ class BaseImageSet(Generic[I]):
         if session is None or not inspect(original).persistent:
             return None
         owner, relationship = self.query._place()
-        if not lock_original(session, original):
+        if not lock_original(session, owner, original):
             session.expire(owner, [relationship.key])
             raise ImageNotFoundError("the original was replaced or deleted by another transaction; try again")
         place = Place(owner, relationship, tuple(self.identity_map.items()))

@@ -55,6 +55,8 @@ FAILED_DELETE_KEY = "image_delete_failed"
 
 _INFO_KEY = "_sqlalchemy_imageattach_ledger"
 _FLUSH_KEY = "_sqlalchemy_imageattach_flush"
+#: What no row has.
+_NO_WIDTH = -1
 _ALPHABET = string.ascii_lowercase + string.digits
 
 
@@ -112,20 +114,23 @@ class Ledger:
         """
         self._frame(session, connection).notes.append(Delete(store, key))
 
-    def doom(self, connection: Connection, state: InstanceState[Any]) -> None:
+    def doom(self, connection: Connection, state: InstanceState[Any]) -> bool:
         """Find out which file goes with a row that the running flush is about to delete or replace, and lock the row.
 
         :param connection: the connection of the flush
         :param state: the state of the image
+        :returns: whether the row is there
         """
         mapper = state.mapper.base_mapper
         if mapper not in self._current_files:
             self._current_files[mapper] = lock_deleted(connection, state.mapper, _flush_context(state.session))
         assert state.key is not None
         current = self._current_files[mapper].get(state.key[1])
-        if current is not None:
-            key = _committed_key(state.obj())
-            self._doomed[state.key] = key._replace(mimetype=current.mimetype, revision=current.revision)
+        if current is None:
+            return False
+        key = _committed_key(state.obj())
+        self._doomed[state.key] = key._replace(mimetype=current.mimetype, revision=current.revision)
+        return True
 
     def delete_doomed(self, connection: Connection, state: InstanceState[Any]) -> None:
         """Note the file of a row that was deleted or replaced; there is none if the row was gone already.
@@ -154,8 +159,7 @@ class Ledger:
         replaced = state.session.identity_map.get(state.mapper.identity_key_from_instance(state.obj()))
         if replaced is None:
             return
-        self.doom(connection, inspect(replaced))
-        if inspect(replaced).key in self._doomed:
+        if self.doom(connection, inspect(replaced)):
             self._replaced[state] = inspect(replaced)
         else:
             # Another transaction has deleted that row: there is none to take over.
@@ -448,7 +452,9 @@ def _before_update(mapper: Mapper[Any], connection: Connection, state: InstanceS
 
 def _before_delete(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     assert state.session is not None
-    ledger_of(state.session).doom(connection, state)
+    if not ledger_of(state.session).doom(connection, state):
+        # The row is gone.  Another one may come under its key any moment, and that is not to be deleted unseen.
+        set_committed_value(state.obj(), "width", _NO_WIDTH)
 
 
 def _after_insert_or_update(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
@@ -469,6 +475,9 @@ def _after_insert_or_update(mapper: Mapper[Any], connection: Connection, state: 
 
 def _after_delete(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     assert state.session is not None
+    if state.dict.get("width") == _NO_WIDTH:
+        assert state.key is not None
+        set_committed_value(state.obj(), "width", state.key[1][mapper.primary_key.index(mapper.columns["width"])])
     ledger_of(state.session).delete_doomed(connection, state)
 
 

@@ -83,7 +83,8 @@ class Put:
 
     @property
     def _overwrites(self) -> bool:
-        return self.key.revision is None or not self.store.takes_revision()
+        # A file that moves may have had its new name before, and be there still until the commit.
+        return self.attachment is None or self.key.revision is None or not self.store.takes_revision()
 
 
 @dataclass(slots=True)

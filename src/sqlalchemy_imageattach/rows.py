@@ -7,8 +7,10 @@ deleted, replaced or relied on, it is locked, and what it names is read anew.  I
 - a thumbnail is inserted only while its original is locked, so two transactions never make the same one, and none
   is made of an original that is being replaced;
 - an original replaces all rows of its image set, those that the session never loaded too;
-- two transactions lock the same rows in the same order, that of their owners and primary keys, and the owner after
-  them: else each could wait for the other.
+- who attaches an original has locked the owner before, since nobody can lock rows that are not there yet; and a row
+  that was not locked is not deleted;
+- two transactions lock the same rows in the same order: owners, then images, both in that of their keys.  Else each
+  could wait for the other.
 
 SQLite has no ``FOR UPDATE``.  There an update that changes nothing takes the database's write lock.  MySQL and MariaDB
 lock the gap where a row might be, too, so that two who look for a row that is not there and then insert it block each
@@ -126,14 +128,18 @@ def lock_rows(
     return found
 
 
-def lock_original(session: Session, image: Any) -> bool:
+def lock_original(session: Session, owner: Any, image: Any) -> bool:
     """Lock the row of an original, if it still is the one that was loaded.
 
     :param session: its session
+    :param owner: the entity that it belongs to
     :param image: a persistent original
     :returns: false when the row was replaced or deleted by another transaction
     """
     state = inspect(image)
+    if has_gap_locks(session, state.mapper):
+        # There the thumbnail's foreign key will lock the owner as well, and the owner comes first.
+        _lock_owner(session, inspect(owner), read=True)
     table = _table(state.mapper)
     criterion = _have(table, [state.identity])
     if "revision" in state.mapper.columns:
@@ -234,10 +240,8 @@ def _here(session: Session, place: Place) -> Place:
 
 
 def _replace(session: Session, place: Place, store: Store) -> None:
+    _lock_owner(session, inspect(place.owner))
     images = _lock_set(session, place)
-    # Nobody can lock rows that are not there yet: two who attach a first picture meet at the owner.
-    if not images and _lock_owner(session, inspect(place.owner)):
-        images = _lock_set(session, place)
     loaded: Any = inspect(place.owner).dict.get(place.relationship.key)
     for image in images:
         remember_store(image, store)
@@ -275,17 +279,17 @@ def _lock_set(session: Session, place: Place) -> list[Any]:
         if not lock:
             # What the transaction sees may be out of date. Only then are gaps locked, for that shows what is there.
             lock = found != lock_rows(session.connection({"mapper": mapper}), mapper, found)
-        # Who waited for a lock looks again: the other transaction may have inserted what the query did not see.
+        # Who waited for the original looks again: a thumbnail may have come that the query did not see.
         seen = found
 
 
-def _lock_owner(session: Session, owner: InstanceState[Any]) -> bool:
+def _lock_owner(session: Session, owner: InstanceState[Any], *, read: bool = False) -> None:
     table = owner.mapper.local_table
-    if session.get_bind(owner.mapper).dialect.name == "sqlite" or not isinstance(table, Table):
-        return False
-    statement = select(*table.primary_key.columns).where(_have(table, [owner.identity]))
-    session.execute(statement.with_for_update(key_share=True), bind_arguments={"mapper": owner.mapper}).all()
-    return True
+    if session.get_bind(owner.mapper).dialect.name != "sqlite" and isinstance(table, Table):
+        statement = select(*table.primary_key.columns).where(_have(table, [owner.identity]))
+        statement = statement.with_for_update(read=read, key_share=True)
+        with session.no_autoflush:
+            session.execute(statement, bind_arguments={"mapper": owner.mapper}).all()
 
 
 def _have(table: Table, identities: Sequence[Any]) -> ColumnElement[bool]:

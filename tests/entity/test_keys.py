@@ -303,6 +303,21 @@ def test_albums_of_many_photos_follow_too(engine, make_session, store):
     assert {file.key.object_id for file in store.list_files()} == {7000, 7001}
 
 
+def test_an_owner_whose_key_changes_and_changes_back_has_its_file_after_a_rollback(engine, make_session, store):
+    Base, Person, _ = models("CASCADE")
+    Base.metadata.create_all(engine)
+    session = make_session(info={"image_store": store})
+    session.add(person := Person(id=1))
+    person.picture.from_blob(RED)
+    session.commit()
+    for key in (7, 1):
+        person.id = key
+        session.flush()
+    session.rollback()
+    assert person.picture.make_blob() == RED
+    assert len(list(store.list_files())) == 1
+
+
 def test_plain_names_follow_too(engine, make_session, own_store):
     Base, Person, _ = models("CASCADE")
     Base.metadata.create_all(engine)

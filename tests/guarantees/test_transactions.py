@@ -8,7 +8,7 @@ import logging
 import os
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import StaleDataError
@@ -539,6 +539,25 @@ def test_an_image_takes_the_place_of_one_that_another_transaction_has_removed(ma
         another.get(User, user.id).picture.from_blob(SMALL)
         another.commit()
     user.picture.from_blob(GREEN)
+    session.commit()
+    agree(GREEN)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_deletion_spares_the_row_that_another_transaction_put_in_the_place_of_one_that_is_gone(
+    make_session, session, user, agree
+):
+    user.picture.remove(user.picture.original)
+    with session.no_autoflush, make_session() as another:
+        another.delete(another.get(User, user.id).picture.original)
+        another.commit()
+
+    def attach_in_between(mapper, connection, image) -> None:
+        with make_session() as another:
+            another.get(User, user.id).picture.from_blob(GREEN)
+            another.commit()
+
+    event.listen(UserPicture, "before_delete", attach_in_between, once=True)
     session.commit()
     agree(GREEN)
 
