@@ -32,6 +32,14 @@ def isolated() -> Iterator[None]:
     isolate(False)
 
 
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[worker._Pool]:
+    """Workers of this test's own: how many others have been started depends on the tests that ran before."""
+    monkeypatch.setattr(worker, "_pool", pool := worker._Pool())
+    yield pool
+    pool.stop()
+
+
 def _made(file: io.BytesIO, **options: object) -> io.BytesIO:
     result = resize(file, probe(file), 40, 30, **options)  # type: ignore[arg-type]
     assert (result.width, result.height) == (40, 30)
@@ -95,23 +103,23 @@ def test_memory_is_limited_by_the_policy() -> None:
     assert resize(file, probe(file), 40, 30, policy=unlimited).width == 40
 
 
-def test_a_decoder_that_crashes_costs_an_error_and_not_the_server() -> None:
+def test_a_decoder_that_crashes_costs_an_error_and_not_the_server(pool: worker._Pool) -> None:
     _made(pictures.svg(""))
-    (mine,) = (each for each in psutil.Process().children() if "imaging.worker" in " ".join(each.cmdline()))
-    os.kill(mine.pid, signal.SIGSEGV)
-    mine.wait(10)
+    (mine,) = pool._idle
+    os.kill(mine.process.pid, signal.SIGSEGV)
+    psutil.Process(mine.process.pid).wait(10)
     with pytest.raises(InvalidImageError, match="the decoder gave up"):
         _made(pictures.svg(""))
     _made(pictures.svg(""))
 
 
-def test_a_worker_is_used_again() -> None:
+def test_a_worker_is_used_again(pool: worker._Pool) -> None:
     _made(pictures.svg(""))
-    before = {each.pid for each in psutil.Process().children()}
+    before = list(pool._idle)
     for _ in range(3):
         _made(pictures.svg(""))
         probe(pictures.pdf())
-    assert {each.pid for each in psutil.Process().children()} == before
+    assert pool._idle == before
 
 
 def test_workers_end_with_the_process_that_started_them() -> None:
@@ -132,8 +140,7 @@ def test_workers_end_with_the_process_that_started_them() -> None:
             psutil.Process(pid).wait(10)
 
 
-def test_a_python_that_cannot_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_pool", worker._Pool())
+def test_a_python_that_cannot_start_is_named(pool: worker._Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ImageAttachError, match="expected '/bin/false' to be a Python"):
         _made(pictures.svg(""))
