@@ -187,6 +187,7 @@ def test_wrong_types_are_refused_at_once(session: Session, old: Source, new: Des
         ((session, Base, old, new), {"workers": "2"}),
         ((session, Base, old, new), {"workers": True}),
         ((session, Base, old, new), {"on_error": []}),
+        ((session, Base, old, new), {"on_skip": []}),
         ((session, Base, old, new), {"checkpoint": 1}),
         ((session, Base, old, new), {"max_bytes_per_second": "1M"}),
     ]:
@@ -550,11 +551,36 @@ def test_what_arrived_otherwise_than_it_was_sent_is_an_error_when_verifying(
         migrate(session, Base, old, store(), verify=True).execute()
 
 
-def test_an_empty_file_is_an_error_when_verifying(session: Session, old: Source, new: Destination) -> None:
+@pytest.mark.parametrize("content", [b"", picture(100, 50)[:-20]], ids=["empty", "truncated"])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_source_file_that_is_cut_off_is_an_error_when_verifying_and_is_not_copied(
+    session: Session, old: Source, new: Destination, content: bytes, dry_run: bool
+) -> None:
+    key = FileKey("user-cover", 2, 100, 50, "image/png")
     old.is_in_use = True
-    old.put_key(io.BytesIO(b""), FileKey("user-cover", 1, 100, 50, "image/png"), False)
-    with pytest.raises(StoreError, match="empty file"):
-        migrate(session, Base, old, new, verify=True).execute()
+    old.put_key(io.BytesIO(content), key, False)
+    old.is_in_use = False
+    failed: list[tuple[FileKey, str]] = []
+    migrate(
+        session,
+        Base,
+        old,
+        new,
+        verify=True,
+        dry_run=dry_run,
+        on_error=lambda image, error: failed.append((FileKey.of(image), str(error))),
+    ).execute()
+    ((lost, reason),) = failed
+    assert lost == key
+    assert "no whole image" in reason
+    assert stored(new) == ({} if dry_run else {other: blob for other, blob in stored(old).items() if other != key})
+
+
+def test_what_is_no_image_of_a_known_type_is_moved_as_it_is(session: Session, old: Source, new: Destination) -> None:
+    old.is_in_use = True
+    old.put_key(io.BytesIO(b"a picture of another time"), FileKey("user-cover", 2, 100, 50, "image/png"), False)
+    migrate(session, Base, old, new, verify=True).execute()
+    assert stored(new) == stored(old)
 
 
 def test_what_is_verified_is_the_same(session: Session, old: Source, new: Destination) -> None:
@@ -565,8 +591,10 @@ def test_what_is_verified_is_the_same(session: Session, old: Source, new: Destin
 def test_what_is_there_is_skipped_where_that_is_asked_for(session: Session, old: Source, new: Destination) -> None:
     migrate_class(session, UserCover, old, new).execute()
     done = len(new.put)
-    images = list(migrate(session, Base, old, new, skip_existing=True))
+    skipped: list[Image] = []
+    images = list(migrate(session, Base, old, new, skip_existing=True, on_skip=skipped.append))
     assert {type(image) for image in images} == {UserPicture}
+    assert [(type(image), image.object_id) for image in skipped] == [(UserCover, number) for number in (1, 2, 3, 4)]
     assert len(new.put) - done == len(images)
     assert stored(new) == stored(old)
 

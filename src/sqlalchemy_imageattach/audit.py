@@ -38,6 +38,7 @@ from .comparison import Comparison, File, Row
 from .concurrency import call
 from .entity import Image
 from .exc import InvalidImageError
+from .imaging.policy import ANYTHING
 from .imaging.types import SUFFIXES
 from .store import FileKey, Store, StoredFile
 from .stores.layered import holds, is_missing
@@ -49,9 +50,6 @@ logger = logging.getLogger("sqlalchemy_imageattach")
 #: What a :class:`Finding` is about: a row whose file is missing, unreadable or not what the row says; or a file that is
 #: an orphan, without a row, or debris of an interrupted write.
 Kind = Literal["missing", "unreadable", "mismatch", "orphan", "debris"]
-
-# What is in a store was accepted once: it is just asked what it is.
-_ANYTHING = imaging.ImagePolicy(max_bytes=2**63, max_pixels=2**63, max_frame_pixels=2**63, max_target_pixels=2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +301,7 @@ def _look(store: Store, probe: bool, row: Row) -> tuple[Kind, str] | None:
                 return "unreadable", "the file is empty"
             if not probe:
                 return None
-            info = imaging.probe(file, _ANYTHING)
+            info = imaging.probe(file, ANYTHING)
     except InvalidImageError as error:
         return "unreadable", str(error)
     except OSError as error:

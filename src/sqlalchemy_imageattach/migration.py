@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
@@ -35,14 +36,20 @@ from .bulk import batches, image_mapper, image_mappers, reading, side_by_side
 from .checkpoint import Checkpoint
 from .concurrency import call
 from .entity import Image
-from .exc import StoreError
+from .exc import InvalidImageError, MissingDependencyError, StoreError
 from .file import FileProxy
+from .imaging import probe
+from .imaging.policy import ANYTHING
 from .store import FileKey, Store
 from .stores.layered import holds, is_missing
 
 __all__ = ("MigrationPlan", "migrate", "migrate_class")
 
 _BLOCK_SIZE = 1 << 16
+
+# A JPEG or a PNG of one block, to its end marker: with that, most files need no closer look, which takes as long as all
+# the rest.
+_WHOLE = re.compile(rb"\xff\xd8\xff.{,65000}\xff\xd9|\x89PNG\r\n\x1a\n.{,65000}IEND\xaeB`\x82", re.DOTALL)
 
 
 class MigrationPlan(Iterable[Image]):
@@ -89,6 +96,7 @@ def migrate(
     dry_run: bool = False,
     checkpoint: MutableMapping[str, Any] | str | PathLike[str] | None = None,
     on_error: Callable[[Image, Exception], object] | None = None,
+    on_skip: Callable[[Image], object] | None = None,
     max_bytes_per_second: float | None = None,
 ) -> MigrationPlan:
     """Plan to copy the files of all images from one store to another; nothing is deleted.
@@ -102,13 +110,15 @@ def migrate(
     :param source: the store to copy from
     :param destination: the store to copy to
     :param workers: how many files are copied side by side
-    :param verify: whether to read each file back, and compare its length and SHA-256 with what the source gave
+    :param verify: whether to read each file back, and compare its length and SHA-256 with what the source gave; an
+        image that is cut off in the source is an error then
     :param skip_existing: whether to leave out what the destination has; with ``verify`` only if it is the same
     :param dry_run: whether to write nothing: the plan then opens the files, and yields the images that it would copy
     :param checkpoint: where to note how far the plan has come, and where the next one goes on: a mapping, whose values
         can be kept as JSON, or the path of a file, which is written once a second and at the end
     :param on_error: called with an image and the error, when its file could not be copied; the plan then goes on, and
         its checkpoint too.  Without it, the first error ends the plan.
+    :param on_skip: called with an image that was not copied, since the destination has its file
     :param max_bytes_per_second: how much is read from the source, of all workers together
     :returns: the plan
     :raises TypeError: when an argument is of another type
@@ -123,7 +133,7 @@ def migrate(
     _check_session(session)
     mappers = image_mappers(declarative_base)
     copier = _Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
-    return _plan(session, mappers, copier, workers, checkpoint, on_error)
+    return _plan(session, mappers, copier, workers, checkpoint, on_error, on_skip)
 
 
 def migrate_class(
@@ -138,6 +148,7 @@ def migrate_class(
     dry_run: bool = False,
     checkpoint: MutableMapping[str, Any] | str | PathLike[str] | None = None,
     on_error: Callable[[Image, Exception], object] | None = None,
+    on_skip: Callable[[Image], object] | None = None,
     max_bytes_per_second: float | None = None,
 ) -> MigrationPlan:
     """Plan the same as :func:`migrate` for one image class, and the classes that inherit it.
@@ -152,6 +163,7 @@ def migrate_class(
     :param dry_run: whether to write nothing
     :param checkpoint: a mapping or a file that says where to go on
     :param on_error: called with each image that could not be copied, and the error
+    :param on_skip: called with each image that was left out
     :param max_bytes_per_second: how much is read from the source
     :returns: the plan
     :raises TypeError: when an argument is of another type
@@ -164,7 +176,7 @@ def migrate_class(
     _check_session(session)
     mappers = [image_mapper(cls)]
     copier = _Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
-    return _plan(session, mappers, copier, workers, checkpoint, on_error)
+    return _plan(session, mappers, copier, workers, checkpoint, on_error, on_skip)
 
 
 class _Job(NamedTuple):
@@ -200,8 +212,10 @@ class _Copier:
         """Copy a file, and tell whether that had to be done."""
         if self.skip_existing and self._is_there(job.key):
             return False
-        file = self.source.get_key(job.key)
+        file = self._open(job.key)
         with FileProxy(file):
+            if self.verify:
+                self._check_whole(file)
             if self.dry_run:
                 return True
             metered = _Metered(file, self._throttle) if self.verify or self._throttle is not None else None
@@ -215,6 +229,24 @@ class _Copier:
             if self.verify and metered is not None:
                 self._compare(metered.contents(), job.key)
         return True
+
+    def _open(self, key: FileKey) -> IO[bytes]:
+        # A key has what a store asks of an image.
+        return self.source.open(cast("Image", key), use_seek=True) if self.verify else self.source.get_key(key)
+
+    def _check_whole(self, file: IO[bytes]) -> None:
+        """Refuse what was cut off in the source already; what is wrong otherwise is there to be moved."""
+        head = getattr(file, "read1", file.read)(_BLOCK_SIZE)
+        file.seek(0)
+        if _WHOLE.fullmatch(head):
+            return
+        try:
+            probe(file, ANYTHING)
+        except InvalidImageError as error:
+            if error.reason in {"empty", "truncated"}:
+                raise StoreError(errno.EIO, f"what {self.source!r} has is no whole image: {error}") from error
+        except MissingDependencyError:
+            pass
 
     def _is_there(self, key: FileKey) -> bool:
         return self._is_same(key) if self.verify else holds(self.destination, self._name(key))
@@ -236,8 +268,6 @@ class _Copier:
         return key if self.destination.takes_revision() else key._replace(revision=None)
 
     def _compare(self, sent: _Contents, key: FileKey) -> None:
-        if not sent.length:
-            raise StoreError(errno.EIO, f"expected an image, and {self.source!r} gave an empty file")
         arrived = self._contents(self.destination, key)
         if arrived != sent:
             raise StoreError(
@@ -333,6 +363,7 @@ def _plan(
     workers: int,
     kept: MutableMapping[str, Any] | str | PathLike[str] | None,
     on_error: Callable[[Image, Exception], object] | None,
+    on_skip: Callable[[Image], object] | None,
 ) -> MigrationPlan:
     if isinstance(workers, bool) or not isinstance(workers, int):
         raise TypeError(f"workers must be an integer, not {workers!r}")
@@ -340,8 +371,10 @@ def _plan(
         raise ValueError(f"workers must be at least 1, not {workers}")
     if on_error is not None and not callable(on_error):
         raise TypeError(f"on_error must be callable with an image and an error, not {on_error!r}")
+    if on_skip is not None and not callable(on_skip):
+        raise TypeError(f"on_skip must be callable with an image, not {on_skip!r}")
     checkpoint = Checkpoint(kept, is_kept=not copier.dry_run)
-    return MigrationPlan(lambda: _run(session, mappers, copier, workers, checkpoint, on_error))
+    return MigrationPlan(lambda: _run(session, mappers, copier, workers, checkpoint, on_error, on_skip))
 
 
 def _run(
@@ -351,6 +384,7 @@ def _run(
     workers: int,
     checkpoint: Checkpoint,
     on_error: Callable[[Image, Exception], object] | None,
+    on_skip: Callable[[Image], object] | None,
 ) -> Iterator[Image]:
     with checkpoint:
         # All of it is looked at before anything is copied.
@@ -369,6 +403,8 @@ def _run(
                     checkpoint.set(mapper, job.image)
                     if is_copied:
                         yield job.image
+                    elif is_copied is False and on_skip is not None:
+                        on_skip(job.image)
 
 
 def _jobs(session: Session, mapper: Mapper[Any], after: Sequence[Any] | None) -> Iterator[_Job]:
@@ -385,7 +421,7 @@ def _reconsider(
         with reading(session):
             image = session.get(mapper, inspect(job.image).identity, populate_existing=True)
         if image is None:
-            return False, None
+            return None, None
         key = FileKey.of(image)
         if key == job.key:
             break

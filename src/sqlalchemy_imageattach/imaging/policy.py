@@ -30,7 +30,7 @@ from typing import IO
 from ..exc import InvalidImageError
 from .types import ALL_TYPES
 
-__all__ = ("ImageInfo", "ImagePolicy", "Resized")
+__all__ = ("ANYTHING", "ImageInfo", "ImagePolicy", "Resized")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,3 +225,7 @@ class ImagePolicy:
                 "ask for a smaller size, or raise max_target_pixels",
                 reason="target_too_large",
             )
+
+
+#: For what was accepted once, and is just asked what it is.
+ANYTHING = ImagePolicy(max_bytes=2**63, max_pixels=2**63, max_frame_pixels=2**63, max_target_pixels=2**63)
