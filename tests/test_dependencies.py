@@ -45,6 +45,17 @@ def test_attaching_and_making_sizes_work_without_any_extra():
     assert (answer.stdout, answer.stderr) == ("2\n0\n", "")
 
 
+def test_a_module_that_needs_an_extra_says_so():
+    answer = run("""
+        from sqlalchemy_imageattach import MissingDependencyError
+        try:
+            import sqlalchemy_imageattach.tasks
+        except MissingDependencyError as error:
+            print(error)
+    """)
+    assert answer.stdout == "Celery needs an extra: pip install 'SQLAlchemy-ImageAttach[celery]'\n"
+
+
 def test_no_requirement_has_an_upper_bound():
     every = [PROJECT["dependencies"], *EXTRAS.values()]
     bounded = [each for group in every for each in group if any(sign in each for sign in ("<", "==", "~=", "!="))]

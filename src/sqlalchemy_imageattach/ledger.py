@@ -35,6 +35,7 @@ from typing import IO, Any, cast
 
 from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, UOWTransaction
 from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 from sqlalchemy.orm.base import NO_VALUE
@@ -44,7 +45,19 @@ from .attachment import Attachment, attachment_of, find_store, remember_store_of
 from .concurrency import call_all
 from .connections import Joined, is_in_doubt, watch, watch_savepoints
 from .context import current_store
-from .notes import Delete, FailedDelete, Note, Put, Report, abandon, keep_in_doubt, settle, undo, undo_abandoned
+from .notes import (
+    AfterCommit,
+    Delete,
+    FailedDelete,
+    Note,
+    Put,
+    Report,
+    abandon,
+    keep_in_doubt,
+    settle,
+    undo,
+    undo_abandoned,
+)
 from .rows import CurrentFile, lock_deleted, lock_rows, replace_all
 from .store import FileKey, Store
 
@@ -113,6 +126,23 @@ class Ledger:
         :param key: its identifiers
         """
         self._frame(session, connection).notes.append(Delete(store, key))
+
+    def after_commit(self, session: Session, function: Callable[[], object]) -> None:
+        """Note what to do after the root transaction committed; one is begun if there is none.
+
+        :param session: the session
+        :param function: what to call; errors that it raises are logged
+        """
+        if not session.in_transaction():
+            session.begin()
+        try:
+            bind = session.get_bind()
+        except UnboundExecutionError:
+            # It has an engine for each class, and so transactions of its own.
+            bind = None
+        # A session of a connection's may join a transaction of that.  To ask another for its connection would open one.
+        connections = [bind] if isinstance(bind, Connection) else []
+        self._frame(session, *connections).notes.append(AfterCommit(function))
 
     def doom(self, connection: Connection, state: InstanceState[Any]) -> bool:
         """Find out which file goes with a row that the running flush is about to delete or replace, and lock the row.

@@ -1,4 +1,4 @@
-"""One file that a transaction has put, or will delete, and how that is undone or settled.
+"""One file that a transaction has put or will delete, or one call for after it; and how that is undone or settled.
 
 Notes hold names of files, never rows.  Undoing and settling are the last thing that happens to a transaction, after the
 database: they log what fails, and never raise it.
@@ -21,6 +21,7 @@ from .exc import StoreError
 from .store import FileKey, Store
 
 __all__ = (
+    "AfterCommit",
     "Delete",
     "FailedDelete",
     "Note",
@@ -95,7 +96,14 @@ class Delete:
     key: FileKey
 
 
-Note = Put | Delete
+@dataclass(slots=True)
+class AfterCommit:
+    """What to do once the root transaction committed, and never otherwise."""
+
+    function: Callable[[], object]
+
+
+Note = Put | Delete | AfterCommit
 
 # A SimpleQueue's put() may be called at any time.
 _abandoned: queue.SimpleQueue[tuple[int, list[Note], Report | None]] = queue.SimpleQueue()
@@ -143,7 +151,8 @@ def undo_abandoned() -> None:
 
 
 def settle(notes: list[Note], report: Report | None) -> None:
-    """The root transaction committed: delete what no row names any more, and let go of bytes that the stores have.
+    """The root transaction committed: let go of bytes that the stores have, delete what no row names any more, and do
+    what was to be done afterwards.
 
     :param notes: what it noted; empty afterwards
     :param report: who is told of each file that could not be deleted
@@ -158,20 +167,27 @@ def settle(notes: list[Note], report: Report | None) -> None:
         attachment = note.attachment() if isinstance(note, Put) and note.attachment is not None else None
         if attachment is not None:
             attachment.release()
+    functions = [note.function for note in notes if isinstance(note, AfterCommit)]
     notes.clear()
     errors = call_all([partial(note.store.delete_key, note.key) for note in deletes], _workers(deletes))
     for note, error in zip(deletes, errors, strict=True):
         if error is not None:
             _log(error, "could not delete %s from %r, though no row names it any more", note)
             _tell(report, FailedDelete(note.store, note.key, error))
+    for function, error in zip(functions, call_all(functions, 1), strict=True):
+        if error is not None:
+            logger.error("what was to happen after a commit failed: %r", function, exc_info=error)
 
 
 def keep_in_doubt(notes: list[Note]) -> None:
-    """Nobody knows how the commit ended: keep every file, and say so.
+    """Nobody knows how the commit ended: keep every file, call nothing, and say so.
 
     :param notes: what it noted; empty afterwards
     """
     for note in notes:
+        if isinstance(note, AfterCommit):
+            logger.warning("the connection broke during COMMIT: this does not happen: %r", note.function)
+            continue
         logger.warning(
             "the connection broke during COMMIT: %s in %r is kept, and the audit will tell whether a row names it",
             tuple(note.key),
@@ -197,11 +213,11 @@ def _read_aside(store: Store, key: FileKey) -> Attachment | None:
         return Attachment.of_file(store, file, max_bytes=2**63)
 
 
-def _workers(notes: Iterable[Note]) -> int:
+def _workers(notes: Iterable[Put | Delete]) -> int:
     return max((note.store.workers for note in notes), default=1)
 
 
-def _log(error: BaseException, message: str, note: Note) -> None:
+def _log(error: BaseException, message: str, note: Put | Delete) -> None:
     extra = {"image_key": note.key, "image_store": note.store}
     logger.error(message, tuple(note.key), note.store, exc_info=error, extra=extra)
 
