@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import IO
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -52,8 +53,18 @@ def attach(images: ImageSet[UserPicture], store: FileSystemStore, chance: random
     images.from_raw_file(io.BytesIO(blob), store, size, "image/png", original, extra_kwargs={"caption": caption})
 
 
-def work(engine: Engine, store: FileSystemStore, users: list[int], seed: int, progress: int) -> None:
-    """Attaches, replaces and deletes, until it is killed; tells of each transaction that ended."""
+class TellingStore(FileSystemStore):
+    """Tells of each file before it is put."""
+
+    progress: int
+
+    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
+        os.write(self.progress, b".")
+        super().put_key(file, key, reproducible)
+
+
+def work(engine: Engine, store: TellingStore, users: list[int], seed: int) -> None:
+    """Attaches, replaces and deletes, until it is killed."""
     chance = random.Random(seed)
     while True:
         with Session(engine, info={"image_store": store}) as session:
@@ -69,7 +80,6 @@ def work(engine: Engine, store: FileSystemStore, users: list[int], seed: int, pr
                         for image in list(user.picture):
                             user.picture.remove(image)
             (session.rollback if chance.random() < 0.2 else session.commit)()
-        os.write(progress, b".")
 
 
 def check(engine: Engine, store: FileSystemStore) -> tuple[int, int]:
@@ -102,7 +112,7 @@ def wait_until_alone(engine: Engine) -> None:
 
 
 def main(url: str, folder: str, kills: int, seed: int) -> None:
-    store = FileSystemStore(Path(folder) / "images", "http://127.0.0.1/")
+    store = TellingStore(Path(folder) / "images", "http://127.0.0.1/")
     engine = make_engine(url)
     Base.metadata.create_all(engine)
     with Session(engine) as session:
@@ -112,14 +122,15 @@ def main(url: str, folder: str, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     seen = swept = 0
     for kill in range(kills):
-        reader, writer = os.pipe()
+        reader, store.progress = os.pipe()
         child = os.fork()
         if child == 0:
-            work(engine, store, users, seed * 1_000_003 + kill, writer)
-        os.close(writer)
-        if kill % 4:
-            os.read(reader, 1)  # at any moment after its first transaction; else at any moment
-        threading.Event().wait(chance.uniform(0.005, 0.06))
+            work(engine, store, users, seed * 1_000_003 + kill)
+        os.close(store.progress)
+        # At any moment; but three of four soon after the beginning of a put, however busy the machine is.
+        for _ in range(chance.randint(1, 6) if kill % 4 else 0):
+            os.read(reader, 1)
+        threading.Event().wait(chance.choice([0, chance.uniform(0, 0.005)]) if kill % 4 else chance.uniform(0, 0.06))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         os.close(reader)
