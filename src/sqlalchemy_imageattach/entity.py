@@ -43,7 +43,8 @@ from .concurrency import call, run
 from .context import current_store
 from .html import img
 from .imagequery import BaseImageQuery
-from .imageset import POLICY_KEY, BaseImageSet, ImageSet, ImageSubset, MultipleImageSet, SingleImageSet
+from .imageset import POLICY_KEY, BaseImageSet, ImageSet, SingleImageSet
+from .imagesubset import ImageSubset, MultipleImageSet, watch_keys
 from .imaging import ImagePolicy
 from .imaging.types import VECTOR_TYPES
 from .ledger import listen_to_images
@@ -307,11 +308,12 @@ class Image:
         )
 
 
-def _expect_deletions_by_others(mapper: Mapper[Any], cls: type[Any]) -> None:
+def _configure(mapper: Mapper[Any], cls: type[Any]) -> None:
+    watch_keys(mapper)
     # Two transactions may remove the same thumbnail, and both be right.
     mapper.confirm_deleted_rows = False
 
 
-event.listen(Image, "mapper_configured", _expect_deletions_by_others, propagate=True)
+event.listen(Image, "mapper_configured", _configure, propagate=True)
 listen_to_images(Image)
 listen_to_owners(Image)

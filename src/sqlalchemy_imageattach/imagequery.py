@@ -14,7 +14,7 @@ collection that the attribute has now.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import inspect
@@ -56,6 +56,8 @@ class BaseImageQuery(Query[I]):
 
     #: The images in memory; ``None`` in a plain query.
     _members: list[I] | None = None
+    #: What a subclass keeps to find them; it goes when one is removed, and has to notice by itself when one is added.
+    _index: Any = None
     #: The entity, and the name of its attribute, that SQLAlchemy made this the collection of.
     _owner: Any = None
     _name: str = ""
@@ -103,6 +105,7 @@ class BaseImageQuery(Query[I]):
         :raises ValueError: when it is none
         """
         assert self._members is not None
+        self._index = None
         # By identity: images of one owner that are dataclasses may be equal.
         for index, member in enumerate(self._members):
             if member is image:
@@ -189,7 +192,13 @@ class BaseImageQuery(Query[I]):
         # A dynamic relationship's query has a session as soon as its owner has a row.
         if self._members is None and self.session is not None:
             return list(self.filter_by(**values))
-        return [image for image in self if all(getattr(image, name) == value for name, value in values.items())]
+        # A copy, since what is looked at may have to be loaded, and may load others.
+        among = list(self._among(values))
+        return [image for image in among if all(getattr(image, name) == value for name, value in values.items())]
+
+    def _among(self, values: Mapping[str, Any]) -> Sequence[I]:
+        """Images in memory, all those with these values among them."""
+        return self._images()
 
     def _current(self) -> BaseImageQuery[I]:
         """The collection that the attribute has now, in place of one that was expired or replaced."""

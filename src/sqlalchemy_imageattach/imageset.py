@@ -3,11 +3,12 @@
 ::
 
     user.picture                                    SingleImageSet: one original
-    album.photos                                    MultipleImageSet: many, told apart by a key column of their own
-    album.photos.get_image_set(position=3)          ImageSubset: one of those
+    album.photos.get_image_set(position=3)          ImageSubset: one of many, see imagesubset
 
 All that one can do with an original and its thumbnails is in :class:`BaseImageSet`; where its images come from is the
-business of :class:`~sqlalchemy_imageattach.imagequery.BaseImageQuery`.  It must always be true that
+business of :class:`~sqlalchemy_imageattach.imagequery.BaseImageQuery`, how one is attached that of
+:mod:`~sqlalchemy_imageattach.attaching`, and how another size is made that of
+:mod:`~sqlalchemy_imageattach.thumbnails`.  It must always be true that
 
 - what is refused is refused before anything is changed;
 - an image set has one original: a new one replaces all that was there, at the next flush;
@@ -18,12 +19,10 @@ Each method with an ``a`` in front does the same and is awaited, for :class:`~sq
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from markupsafe import Markup
@@ -31,23 +30,22 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import object_session
 
-from .attachment import ATTRIBUTE, Attachment, find_store, remember_store
+from .attaching import Incoming, insert, read
+from .attachment import Attachment, find_store
 from .concurrency import call, run
 from .context import current_store
 from .exc import ImageNotFoundError
 from .imagequery import BaseImageQuery
-from .imaging import ImageInfo, ImagePolicy, Resized, check_filter, probe, resize
-from .imaging.privacy import strip_metadata
-from .imaging.types import SUFFIXES
-from .ledger import new_revision
-from .rows import Place, find_current, has_gap_locks, insert_or_find, lock_original
+from .imaging import ImagePolicy, check_filter
+from .rows import Place, has_gap_locks, insert_or_find
 from .sizes import Wanted, pixels
 from .store import Store
+from .thumbnails import claim, find_made, inherited, make
 
 if TYPE_CHECKING:
     from .entity import Image
 
-__all__ = ("BaseImageSet", "ImageSet", "ImageSubset", "MultipleImageSet", "SingleImageSet")
+__all__ = ("BaseImageSet", "ImageSet", "SingleImageSet")
 
 I = TypeVar("I", bound="Image")  # noqa: E741
 
@@ -266,11 +264,11 @@ class BaseImageSet(Generic[I]):
         owner, relationship = self.query._place()
         original = self.require_original()
         store = find_store(store, original, owner=owner)
-        found = self._find_made(original, wanted)
+        found = find_made(original, self._candidates(), wanted)
         if found is not None:
             return found
         made = call(
-            _resize,
+            make,
             partial(original.open_file, store, use_seek=True),
             wanted,
             relationship.info.get(POLICY_KEY) or ImagePolicy(),
@@ -282,11 +280,14 @@ class BaseImageSet(Generic[I]):
         with made.file:
             size = made.width, made.height
             found = next(iter(self._candidates(width=made.width, height=made.height)), None)
-            found = found or self._claim(original, size)
             if found is not None:
                 return found
-            attachment = call(Attachment.of_file, store, made.file, 2**63)
-        attach = partial(self._insert, attachment, size, made.mimetype, False, inherited=_needed(original))
+            found = claim(original, Place(owner, relationship, tuple(self.identity_map.items())), size)
+            if found is not None:
+                self.query._current().append(found)
+                return found
+            incoming = Incoming(call(Attachment.of_file, store, made.file, 2**63), size, made.mimetype)
+        attach = partial(self._insert, incoming, False, inherited=inherited(original))
         session = object_session(original)
         if session is None or not inspect(original).persistent or not has_gap_locks(session, relationship.mapper):
             return attach()
@@ -362,30 +363,6 @@ class BaseImageSet(Generic[I]):
         """The images of this set that have these values."""
         return self.query._matching(**{**wanted, **self.identity_map})
 
-    def _find_made(self, original: I, wanted: Wanted) -> I | None:
-        """The image of a size that was made before."""
-        sizes = [wanted.of(original.size)]
-        if getattr(original, "revision", None) is None:
-            sizes += wanted.formerly_of(original.size)
-        made = {image.size: image for image in self._candidates()}
-        return next((made[size] for size in sizes if size in made), None)
-
-    def _claim(self, original: I, size: tuple[int, int]) -> I | None:
-        """Make sure that no other transaction makes the same size until this one ends, or get what one has made."""
-        session = object_session(original)
-        if session is None or not inspect(original).persistent:
-            return None
-        owner, relationship = self.query._place()
-        if not lock_original(session, owner, original):
-            session.expire(owner, [relationship.key])
-            raise ImageNotFoundError("the original was replaced or deleted by another transaction; try again")
-        place = Place(owner, relationship, tuple(self.identity_map.items()))
-        for image in find_current(session, place, width=size[0], height=size[1]):
-            self.query._current().append(image)
-            found: I = image
-            return found
-        return None
-
     def _attach(
         self,
         content: bytes | IO[bytes],
@@ -405,55 +382,14 @@ class BaseImageSet(Generic[I]):
         owner, relationship = self.query._place()
         store = find_store(store, self.original, owner=owner, mapper=relationship.mapper)
         accepted: ImagePolicy = policy or relationship.info.get(POLICY_KEY) or ImagePolicy()
-        attachment, info = call(_read, store, content, accepted, size is None or mimetype is None)
-        if info is not None:
-            size = size or (info.width, info.height)
-            mimetype = mimetype or info.mimetype
-        assert size is not None
-        assert mimetype is not None
-        standard = mimetype.replace("image/x-", "image/", 1)
-        if standard in SUFFIXES or mimetype not in SUFFIXES:
-            mimetype = standard
-        if not original and any(image.original for image in self._candidates(width=size[0], height=size[1])):
-            raise ValueError(f"expected a thumbnail of another size than the original, not {size[0]}x{size[1]}")
-        return self._insert(attachment, size, mimetype, original, extra_args or (), extra_kwargs or {})
+        incoming = call(read, store, content, accepted, size, mimetype)
+        width, height = incoming.size
+        if not original and any(image.original for image in self._candidates(width=width, height=height)):
+            raise ValueError(f"expected a thumbnail of another size than the original, not {width}x{height}")
+        return self._insert(incoming, original, extra_args or (), extra_kwargs or {})
 
-    def _insert(
-        self,
-        attachment: Attachment,
-        size: tuple[int, int],
-        mimetype: str,
-        original: bool,
-        extra_args: Sequence[Any] = (),
-        extra_kwargs: Mapping[str, Any] = MappingProxyType({}),
-        inherited: Mapping[str, Any] = MappingProxyType({}),
-    ) -> I:
-        home = self.query._current()
-        owner, relationship = home._place()
-        cls = relationship.mapper.class_
-        known = {**inherited, **_known_keys(owner, relationship), **self.identity_map}
-        arguments = dict(extra_kwargs)
-        if dataclasses.is_dataclass(cls):
-            # Its constructor may insist on some of them, and takes no others.
-            fields = [field.name for field in dataclasses.fields(cls) if field.init][len(extra_args) :]
-            arguments = {name: known[name] for name in fields if name in known} | arguments
-        image: I = cls(*extra_args, **arguments)
-        image.width, image.height = size
-        image.mimetype = mimetype
-        image.original = original
-        image.created_at = extra_kwargs.get("created_at") or datetime.datetime.now(datetime.UTC)
-        if "revision" in relationship.mapper.columns:
-            image.revision = new_revision() if attachment.store.takes_revision() else None
-        for name, value in known.items():
-            if value is not None:
-                setattr(image, name, value)
-        image.__dict__[ATTRIBUTE] = attachment
-        attachment.place = Place(owner, relationship, tuple(self.identity_map.items()))
-        for existing in self._candidates():
-            if original or existing.size == size:
-                remember_store(existing, attachment.store)
-                home.remove(existing)
-        home.append(image)
+    def _insert(self, incoming: Incoming, original: bool, *args: Any, **kwargs: Any) -> I:
+        image: I = insert(self.query._current(), self.identity_map, incoming, original, *args, **kwargs)
         return image
 
 
@@ -472,135 +408,6 @@ class SingleImageSet(BaseImageQuery[I], BaseImageSet[I]):
 
 #: The name that most people know :class:`SingleImageSet` by.
 ImageSet = SingleImageSet
-
-
-class MultipleImageSet(BaseImageQuery[I]):
-    """The image sets of an attribute that has many originals, by ``image_attachment(uselist=True)``: ``album.photos``.
-
-    It is a :class:`~sqlalchemy.orm.Query` of all their images as well.
-    """
-
-    def get_image_set(self, **pk: Any) -> ImageSubset[I]:
-        """Choose one image set, which need not have any image yet.
-
-        :param pk: the values of the key attributes that tell image sets apart
-        :returns: the image set
-        :raises TypeError: when a key is missing, or is none
-        """
-        return ImageSubset(self, **pk)
-
-    @property
-    def image_sets(self) -> Iterator[ImageSubset[I]]:
-        """All image sets that have an original."""
-        names, known = self._keys()
-        for image in self._matching(original=True):
-            yield ImageSubset(self, **{name: getattr(image, name) for name in names if name not in known})
-
-    def _keys(self) -> tuple[list[str], dict[str, Any]]:
-        """The key attributes of the images, and those of them that the owner says."""
-        try:
-            owner, relationship = self._place()
-        except TypeError:
-            cls: Any = self.column_descriptions[0]["type"]
-            return cls.identity_attributes(), {}
-        return relationship.mapper.class_.identity_attributes(), _known_keys(owner, relationship)
-
-
-class ImageSubset(BaseImageSet[I]):
-    """One image set of a :class:`MultipleImageSet`.
-
-    :param _query: the image sets that it is one of
-    :param identity_map: the values of the key attributes that tell it from the others
-    :raises TypeError: when a key is missing, or is none
-    :raises ValueError: when a key is that of another owner
-    """
-
-    def __init__(self, _query: MultipleImageSet[I], **identity_map: Any) -> None:
-        names, known = _query._keys()
-        required = {name for name in names if name not in known}
-        unknown, missing = set(identity_map) - set(names), required - set(identity_map)
-        if unknown or missing:
-            raise TypeError(
-                f"expected values of {', '.join(sorted(required))}"
-                + (f"; missing {', '.join(sorted(missing))}" if missing else "")
-                + (f"; there is no {', '.join(sorted(unknown))}" if unknown else "")
-            )
-        for name, value in known.items():
-            if value is not None and identity_map.get(name, value) != value:
-                raise ValueError(f"expected {value!r} as {name}, which the owner says, not {identity_map[name]!r}")
-        self._query = _query
-        self.identity_map = identity_map
-
-    @property
-    def query(self) -> MultipleImageSet[I]:
-        """The image sets that this is one of."""
-        return self._query
-
-    def count(self) -> int:
-        """Count the images of this set.
-
-        :returns: how many there are, the original included
-        """
-        return len(self._candidates())
-
-    def __iter__(self) -> Iterator[I]:
-        return iter(self._candidates())
-
-    def __bool__(self) -> bool:
-        return bool(self._candidates())
-
-
-def _read(
-    store: Store, content: bytes | IO[bytes], policy: ImagePolicy, is_probed: bool
-) -> tuple[Attachment, ImageInfo | None]:
-    if isinstance(content, bytes):
-        attachment = Attachment.of_blob(store, content, policy.max_bytes)
-    else:
-        attachment = Attachment.of_file(store, content, policy.max_bytes)
-    if not is_probed and not policy.strip_metadata:
-        return attachment, None
-    with attachment.open() as file:
-        info = probe(file, policy)
-        if policy.strip_metadata:
-            with strip_metadata(file, info) as stripped:
-                attachment = Attachment.of_file(store, stripped, policy.max_bytes)
-    return attachment, info
-
-
-def _resize(open_source: Callable[[], IO[bytes]], wanted: Wanted, policy: ImagePolicy, **options: Any) -> Resized:
-    # What is wished of uploads was asked when this one came.
-    policy = dataclasses.replace(
-        policy, types=None, min_side=None, max_side=None, min_aspect_ratio=None, max_aspect_ratio=None
-    )
-    with open_source() as source:
-        # The file knows best: the original library did not turn what a camera held upright.
-        info = probe(source, policy)
-        size = wanted.of((info.width, info.height))
-        return resize(source, info, *size, policy=policy, **options)
-
-
-def _known_keys(owner: Any, relationship: Any) -> dict[str, Any]:
-    """The attributes of an image that its owner says, with their values as far as they are known without SQL."""
-    state = inspect(owner)
-    name_of = state.mapper.get_property_by_column
-    identity = dict(zip(map(name_of, state.mapper.primary_key), state.identity or (), strict=False))
-    known = {}
-    for local, remote in relationship.local_remote_pairs:
-        attribute = name_of(local)
-        value = identity.get(attribute, state.dict.get(attribute.key))
-        known[relationship.mapper.get_property_by_column(remote).key] = value
-    return known
-
-
-def _needed(original: Any) -> dict[str, Any]:
-    """What a row cannot do without, and only the application knows: a thumbnail has it from its original."""
-    needed = {}
-    for attribute in inspect(original).mapper.column_attrs:
-        column: Any = attribute.columns[0]
-        is_made = column.default is not None or column.server_default is not None or column.autoincrement is True
-        if not (column.nullable or is_made or attribute.key in {"width", "height", "mimetype"}):
-            needed[attribute.key] = getattr(original, attribute.key)
-    return needed
 
 
 def _newness(image: Any) -> tuple[bool, datetime.datetime]:

@@ -1,0 +1,149 @@
+"""Taking in what an application attaches: its bytes are read and examined, and become an image of an image set.
+
+:func:`read` makes an :class:`Incoming` of a file or a byte string, and changes nothing; :func:`insert` makes an image
+of that, and puts it in place of what was there.  Between the two, whatever may be refused has been refused.  It must
+always be true that
+
+- a policy has seen the bytes that are stored, unless the caller knows both size and type, and asks for no change;
+- what the owner and the image set say of an image, the image says too, before SQLAlchemy sees it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from sqlalchemy import inspect
+
+from .attachment import ATTRIBUTE, Attachment, remember_store
+from .imagequery import BaseImageQuery
+from .imaging import ImagePolicy, probe
+from .imaging.privacy import strip_metadata
+from .imaging.types import SUFFIXES
+from .ledger import new_revision
+from .rows import Place
+from .store import Store
+
+if TYPE_CHECKING:
+    from .entity import Image
+
+__all__ = ("Incoming", "insert", "known_keys", "read")
+
+I = TypeVar("I", bound="Image")  # noqa: E741
+
+
+class Incoming(NamedTuple):
+    """The bytes of an image that is about to be attached, and what is known of them."""
+
+    attachment: Attachment
+    #: Width and height in pixels, as a browser shows it.
+    size: tuple[int, int]
+    mimetype: str
+
+
+def read(
+    store: Store,
+    content: bytes | IO[bytes],
+    policy: ImagePolicy,
+    size: tuple[int, int] | None = None,
+    mimetype: str | None = None,
+) -> Incoming:
+    """Read an image, and check it against a policy.
+
+    :param store: the store that it is for
+    :param content: a byte string, or a file, which is read from where it stands
+    :param policy: what is accepted
+    :param size: width and height in pixels, where they are known already
+    :param mimetype: the type, where it is known already
+    :returns: the bytes that are to be stored, and what they are
+    :raises InvalidImageError: when it is no image, damaged, or not accepted by the policy
+    """
+    if isinstance(content, bytes):
+        attachment = Attachment.of_blob(store, content, policy.max_bytes)
+    else:
+        attachment = Attachment.of_file(store, content, policy.max_bytes)
+    if size is None or mimetype is None or policy.strip_metadata:
+        with attachment.open() as file:
+            info = probe(file, policy)
+            if policy.strip_metadata:
+                with strip_metadata(file, info) as stripped:
+                    attachment = Attachment.of_file(store, stripped, policy.max_bytes)
+        size = size or (info.width, info.height)
+        mimetype = mimetype or info.mimetype
+    return Incoming(attachment, size, _standard(mimetype))
+
+
+def insert(
+    home: BaseImageQuery[I],
+    values: Mapping[str, Any],
+    incoming: Incoming,
+    original: bool,
+    extra_args: Sequence[Any] = (),
+    extra_kwargs: Mapping[str, Any] = MappingProxyType({}),
+    inherited: Mapping[str, Any] = MappingProxyType({}),
+) -> I:
+    """Make an image, and attach it in place of what it replaces: of all for an original, else of the same size.
+
+    :param home: the collection that the attribute has now
+    :param values: what tells the images of this image set from others of the attribute, by attribute names
+    :param incoming: the bytes
+    :param original: whether it is an original
+    :param extra_args: arguments for the constructor of the image class
+    :param extra_kwargs: keyword arguments for it
+    :param inherited: attributes that it has from its original
+    :returns: the image
+    """
+    attachment, size, mimetype = incoming
+    owner, relationship = home._place()
+    cls = relationship.mapper.class_
+    known = {**inherited, **known_keys(owner, relationship), **values}
+    arguments = dict(extra_kwargs)
+    if dataclasses.is_dataclass(cls):
+        # Its constructor may insist on some of them, and takes no others.
+        fields = [field.name for field in dataclasses.fields(cls) if field.init][len(extra_args) :]
+        arguments = {name: known[name] for name in fields if name in known} | arguments
+    image: I = cls(*extra_args, **arguments)
+    image.width, image.height = size
+    image.mimetype = mimetype
+    image.original = original
+    image.created_at = extra_kwargs.get("created_at") or datetime.datetime.now(datetime.UTC)
+    if "revision" in relationship.mapper.columns:
+        image.revision = new_revision() if attachment.store.takes_revision() else None
+    for name, value in known.items():
+        if value is not None:
+            setattr(image, name, value)
+    image.__dict__[ATTRIBUTE] = attachment
+    attachment.place = Place(owner, relationship, tuple(values.items()))
+    for existing in home._matching(**values):
+        if original or existing.size == size:
+            remember_store(existing, attachment.store)
+            home.remove(existing)
+    home.append(image)
+    return image
+
+
+def known_keys(owner: Any, relationship: Any) -> dict[str, Any]:
+    """The attributes of an image that its owner says.
+
+    :param owner: an entity that images are attached to
+    :param relationship: the attribute
+    :returns: their values by name, as far as they are known without SQL
+    """
+    state = inspect(owner)
+    name_of = state.mapper.get_property_by_column
+    identity = dict(zip(map(name_of, state.mapper.primary_key), state.identity or (), strict=False))
+    known = {}
+    for local, remote in relationship.local_remote_pairs:
+        attribute = name_of(local)
+        value = identity.get(attribute, state.dict.get(attribute.key))
+        known[relationship.mapper.get_property_by_column(remote).key] = value
+    return known
+
+
+def _standard(mimetype: str) -> str:
+    """The registered name of a type: ``image/png`` for ``image/x-png``."""
+    standard = mimetype.replace("image/x-", "image/", 1)
+    return standard if standard in SUFFIXES or mimetype not in SUFFIXES else mimetype
