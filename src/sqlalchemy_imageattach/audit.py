@@ -40,6 +40,7 @@ from .entity import Image
 from .exc import InvalidImageError
 from .imaging.policy import ANYTHING
 from .imaging.types import SUFFIXES
+from .keys import ALL_KEYS, KeyRange, check_keys
 from .store import FileKey, Store, StoredFile
 from .stores.layered import holds, is_missing
 
@@ -95,6 +96,7 @@ def verify(
     *,
     probe: bool = False,
     older_than: datetime.timedelta = datetime.timedelta(0),
+    keys: KeyRange | None = None,
 ) -> Iterator[Finding]:
     """Compare the rows of all images with the files of a store, both ways.
 
@@ -106,6 +108,8 @@ def verify(
     :param store: the store
     :param probe: whether to open each file, and to compare its size in pixels and its type with its row
     :param older_than: files without a row that are not older are left out; their transactions may still be going on
+    :param keys: which rows of one image class, as :func:`~sqlalchemy_imageattach.bulk.key_ranges` splits it for several
+        processes.  The store is asked for the file of each then, and files without a row are not looked for.
     :returns: an iterator over what does not agree; nothing is done before it is asked
     :raises TypeError: when an argument is of another type
     :raises ValueError: when ``older_than`` is negative
@@ -120,7 +124,11 @@ def verify(
     ['missing']
     """
     audit = _Audit(session, declarative_base, store)
-    return _verify(audit, probe, _grace(older_than))
+    grace = _grace(older_than)
+    if keys is None:
+        return _verify(audit, probe, grace)
+    check_keys(image_mapper(declarative_base), keys)
+    return _look_at(audit, audit.rows(keys), probe)
 
 
 def sweep(
@@ -188,16 +196,17 @@ class _Audit:
 
     def read(self, comparison: Comparison) -> None:
         """Add all rows, now."""
-        comparison.add_rows(self._rows(), are_asked_about=True)
+        comparison.add_rows(self.rows(), are_asked_about=True)
         # A file of these classes' object types may be that of another class.
         for mapper in self.others:
             with own_session(self.session, mapper) as own:
                 comparison.add_rows(_rows_of(own, mapper, 0), are_asked_about=False)
 
-    def _rows(self) -> Iterator[Row]:
+    def rows(self, keys: KeyRange = ALL_KEYS) -> Iterator[Row]:
+        """The rows that are asked about."""
         for index, mapper in enumerate(self.mappers):
             with own_session(self.session, mapper) as own:
-                for row in _rows_of(own, mapper, index):
+                for row in _rows_of(own, mapper, index, keys):
                     self.types.add(row.key.object_type)
                     yield row
 
@@ -369,8 +378,8 @@ def _object_types(mappers: Sequence[Mapper[Any]]) -> Iterator[str]:
                 yield object_type
 
 
-def _rows_of(session: Session, mapper: Mapper[Any], index: int) -> Iterator[Row]:
-    for batch in batches(session, mapper):
+def _rows_of(session: Session, mapper: Mapper[Any], index: int, keys: KeyRange = ALL_KEYS) -> Iterator[Row]:
+    for batch in batches(session, mapper, keys):
         for image in batch:
             yield Row(index, tuple(inspect(image).identity), FileKey.of(image))
 

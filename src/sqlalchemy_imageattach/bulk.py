@@ -19,19 +19,21 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, and_, inspect, literal, or_, select, tuple_
+from sqlalchemy import inspect, select
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper, Session, lazyload, registry
 
 from .concurrency import call
 from .entity import Image
+from .keys import ALL_KEYS, KeyRange, within
 
 __all__ = (
     "BATCH_SIZE",
     "batches",
     "image_mapper",
     "image_mappers",
+    "key_ranges",
     "own_session",
     "reading",
     "side_by_side",
@@ -92,32 +94,69 @@ def image_mapper(cls: Any) -> Mapper[Any]:
     return mapper
 
 
-def batches(session: Session, mapper: Mapper[Any], after: Sequence[Any] | None = None) -> Iterator[Sequence[Any]]:
+def batches(session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS) -> Iterator[Sequence[Any]]:
     """Read all images of a class and its subclasses, in the order of their keys.
 
     :param session: the session to read them with
     :param mapper: the mapper of the class
-    :param after: the primary key to begin after; ``None`` for the beginning
+    :param keys: which of them
     :returns: an iterator over lists of up to :data:`BATCH_SIZE` images
     :raises NotImplementedError: when the class is loaded from several tables at once, each with keys of its own
     """
-    if any(each.concrete and each is not mapper for each in mapper.with_polymorphic_mappers):
-        raise NotImplementedError(
-            f"expected {mapper.class_.__name__} to be loaded from tables of one key; classes of concrete inheritance"
-            " cannot be read in the order of their keys while ConcreteBase loads them together"
-        )
-    key = [mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key]
+    columns, compares_rows = _ordered(session, mapper)
     # What the model loads eagerly is not needed here.
-    statement = select(mapper).order_by(*key).limit(BATCH_SIZE).options(lazyload("*"))
-    compares_rows = session.get_bind(mapper).dialect.name in _COMPARES_ROWS
+    statement = select(mapper).order_by(*columns).limit(BATCH_SIZE).options(lazyload("*"))
     while True:
-        beyond = statement if after is None else statement.where(_beyond(key, after, compares_rows))
         with reading(session):
-            batch = session.scalars(beyond).all()
+            batch = session.scalars(statement.where(*within(columns, keys, compares_rows))).all()
         if not batch:
             return
-        after = inspect(batch[-1]).identity
+        keys = keys._replace(after=inspect(batch[-1]).identity)
         yield batch
+
+
+def key_ranges(session: Session, cls: type[Image], size: int) -> Iterator[KeyRange]:
+    """Split the rows of an image class into ranges of keys, of so many rows each, so that several processes can work.
+
+    The database steps over the index of the primary key from one boundary to the next; no row is sent.  The first range
+    has no beginning and the last one no end, so that each row is in one range, whatever is inserted meanwhile.
+
+    :param session: the session to read the boundaries with
+    :param cls: the image class
+    :param size: how many rows are in a range, except for the last
+    :returns: an iterator over ranges, in the order of the keys; a boundary is looked for when it is asked for
+    :raises TypeError: when ``cls`` is no image class, or ``size`` no integer
+    :raises ValueError: when ``size`` is not positive
+    :raises NotImplementedError: when the class is loaded from several tables at once, each with keys of its own
+
+    >>> from models import UserPicture  # your own
+    >>> _ = user.picture.from_file(photograph, store=store)
+    >>> _ = user.picture.generate_thumbnail(width=160, store=store)
+    >>> session.commit()
+    >>> list(key_ranges(session, UserPicture, 1))
+    [KeyRange(after=None, upto=(1, 160, 120)), KeyRange(after=(1, 160, 120), upto=None)]
+    """
+    mapper = image_mapper(cls)
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"size must be an integer, not {size!r}")
+    if size < 1:
+        raise ValueError(f"size must be at least 1, not {size}")
+    return _key_ranges(session, mapper, size)
+
+
+def _key_ranges(session: Session, mapper: Mapper[Any], size: int) -> Iterator[KeyRange]:
+    columns, compares_rows = _ordered(session, mapper)
+    # The last row of a range, and whether there is one behind it.
+    statement = select(*columns).order_by(*columns).offset(size - 1).limit(2)
+    keys = ALL_KEYS
+    while True:
+        with reading(session):
+            found = session.execute(statement.where(*within(columns, keys, compares_rows))).all()
+        if len(found) < 2:
+            yield keys
+            return
+        yield keys._replace(upto=tuple(found[0]))
+        keys = KeyRange(after=tuple(found[0]))
 
 
 @contextmanager
@@ -213,13 +252,12 @@ def _is_read_with_another(mapper: Mapper[Any]) -> bool:
     return mapper.inherits is not None and not mapper.concrete and _is_image(mapper.inherits)
 
 
-def _beyond(key: Sequence[Any], values: Sequence[Any], compares_rows: bool) -> ColumnElement[bool]:
-    bound = [literal(value, column.type) for column, value in zip(key, values, strict=True)]
-    if compares_rows:
-        return tuple_(*key) > tuple_(*bound)
-    # The same spelled out, for databases that have no such comparison, or no index for it.
-    places = [
-        and_(*(column == value for column, value in zip(key[:n], bound[:n], strict=True)), key[n] > bound[n])
-        for n in range(len(key))
-    ]
-    return and_(key[0] >= bound[0], or_(*places))
+def _ordered(session: Session, mapper: Mapper[Any]) -> tuple[list[Any], bool]:
+    """What rows of a class are ordered by, and whether the database compares rows as such."""
+    if any(each.concrete and each is not mapper for each in mapper.with_polymorphic_mappers):
+        raise NotImplementedError(
+            f"expected {mapper.class_.__name__} to be loaded from tables of one key; classes of concrete inheritance"
+            " cannot be read in the order of their keys while ConcreteBase loads them together"
+        )
+    columns = [mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key]
+    return columns, session.get_bind(mapper).dialect.name in _COMPARES_ROWS

@@ -13,13 +13,14 @@ import json
 import os
 import secrets
 import time
-import uuid
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper
+
+from .keys import class_name, key_from_json, key_to_json
 
 __all__ = ("Checkpoint",)
 
@@ -64,17 +65,13 @@ class Checkpoint:
         :returns: the primary key of the last row done, or ``None``
         :raises ValueError: when what is kept is no key of the class
         """
-        values = self._places.get(_name(mapper))
+        values = self._places.get(class_name(mapper))
         if values is None:
             return None
-        columns = mapper.primary_key
         try:
-            return [_decoded(value, column.type) for value, column in zip(values, columns, strict=True)]
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"expected the checkpoint of {_name(mapper)} to be a key of {len(columns)} values, not {values!r};"
-                " remove it to begin anew"
-            ) from error
+            return key_from_json(mapper, values)
+        except ValueError as error:
+            raise ValueError(f"{error}, as this checkpoint has; remove it to begin anew") from error
 
     def set(self, mapper: Mapper[Any], image: Any) -> None:
         """Note that a row is done, and with it all before it.
@@ -85,7 +82,10 @@ class Checkpoint:
         """
         if not self._is_kept:
             return
-        self._places[_name(mapper)] = [_encoded(value) for value in inspect(image).identity]
+        try:
+            self._places[class_name(mapper)] = key_to_json(inspect(image).identity)
+        except TypeError as error:
+            raise TypeError(f"{error}; leave checkpoint out") from error
         self._is_written = False
         if time.monotonic() - self._written_at > _INTERVAL:
             self._write()
@@ -119,26 +119,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(places, dict):
         raise ValueError(f"expected {path} to be a checkpoint, a JSON object; remove it to begin anew")
     return places
-
-
-def _name(mapper: Mapper[Any]) -> str:
-    return f"{mapper.class_.__module__}.{mapper.class_.__qualname__}"
-
-
-def _encoded(value: Any) -> int | str:
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    if isinstance(value, int | str):
-        return value
-    raise TypeError(
-        f"expected keys of integers, strings or UUIDs, which a checkpoint can hold, not {value!r}; leave checkpoint out"
-    )
-
-
-def _decoded(value: Any, column_type: Any) -> Any:
-    expected = column_type.python_type
-    if expected is uuid.UUID and isinstance(value, str):
-        return uuid.UUID(value)
-    if isinstance(value, bool) or not isinstance(value, expected):
-        raise TypeError(value)
-    return value

@@ -19,37 +19,23 @@ batches either, so that a move may take days while the application writes; one t
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
-import re
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from functools import partial
 from os import PathLike
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session
 
-from .attachment import find_store
 from .bulk import batches, image_mapper, image_mappers, reading, side_by_side
 from .checkpoint import Checkpoint
 from .concurrency import call
+from .copying import Copier
 from .entity import Image
-from .exc import InvalidImageError, MissingDependencyError, StoreError
-from .file import FileProxy
-from .imaging import probe
-from .imaging.policy import ANYTHING
+from .keys import ALL_KEYS, KeyRange, check_keys
 from .store import FileKey, Store
-from .stores.layered import holds, is_missing
 
 __all__ = ("MigrationPlan", "migrate", "migrate_class")
-
-_BLOCK_SIZE = 1 << 16
-
-# A JPEG or a PNG of one block, to its end marker: with that, most files need no closer look, which takes as long as all
-# the rest.
-_WHOLE = re.compile(rb"\xff\xd8\xff.{,65000}\xff\xd9|\x89PNG\r\n\x1a\n.{,65000}IEND\xaeB`\x82", re.DOTALL)
 
 
 class MigrationPlan(Iterable[Image]):
@@ -132,7 +118,7 @@ def migrate(
     """
     _check_session(session)
     mappers = image_mappers(declarative_base)
-    copier = _Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
+    copier = Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
     return _plan(session, mappers, copier, workers, checkpoint, on_error, on_skip)
 
 
@@ -142,6 +128,7 @@ def migrate_class(
     source: Store,
     destination: Store,
     *,
+    keys: KeyRange = ALL_KEYS,
     workers: int = 1,
     verify: bool = False,
     skip_existing: bool = False,
@@ -157,6 +144,7 @@ def migrate_class(
     :param cls: the image class
     :param source: the store to copy from
     :param destination: the store to copy to
+    :param keys: which rows; :func:`~sqlalchemy_imageattach.bulk.key_ranges` splits a class, for several processes
     :param workers: how many files are copied side by side
     :param verify: whether to read each file back, and compare
     :param skip_existing: whether to leave out what the destination has
@@ -174,9 +162,10 @@ def migrate_class(
     >>> migrate_class(session, UserPicture, store, MemoryStore()).execute()
     """
     _check_session(session)
-    mappers = [image_mapper(cls)]
-    copier = _Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
-    return _plan(session, mappers, copier, workers, checkpoint, on_error, on_skip)
+    mapper = image_mapper(cls)
+    check_keys(mapper, keys)
+    copier = Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
+    return _plan(session, [mapper], copier, workers, checkpoint, on_error, on_skip, keys)
 
 
 class _Job(NamedTuple):
@@ -186,184 +175,24 @@ class _Job(NamedTuple):
     key: FileKey
     reproducible: bool
 
-
-class _Copier:
-    """Copies one file at a time, in any thread; it knows stores, and no rows."""
-
-    def __init__(
-        self,
-        source: Store,
-        destination: Store,
-        verify: bool,
-        skip_existing: bool,
-        dry_run: bool,
-        max_bytes_per_second: float | None,
-    ) -> None:
-        self.source = _resolved("source", source)
-        self.destination = _resolved("destination", destination)
-        if self.source is self.destination:
-            raise ValueError(f"source and destination must be two stores, and both are {self.source!r}")
-        self.verify = verify
-        self.skip_existing = skip_existing
-        self.dry_run = dry_run
-        self._throttle = None if max_bytes_per_second is None else _Throttle(max_bytes_per_second)
-
-    def __call__(self, job: _Job) -> bool:
-        """Copy a file, and tell whether that had to be done."""
-        if self.skip_existing and self._is_there(job.key):
-            return False
-        file = self._open(job.key)
-        with FileProxy(file):
-            if self.verify:
-                self._check_whole(file)
-            if self.dry_run:
-                return True
-            metered = _Metered(file, self._throttle) if self.verify or self._throttle is not None else None
-            try:
-                self.destination.put_key(cast("IO[bytes]", metered or file), job.key, job.reproducible)
-            except OSError:
-                # A store that never overwrites refuses what an earlier run has put.
-                if not self._is_same(job.key):
-                    raise
-                return True
-            if self.verify and metered is not None:
-                self._compare(metered.contents(), job.key)
-        return True
-
-    def _open(self, key: FileKey) -> IO[bytes]:
-        # A key has what a store asks of an image.
-        return self.source.open(cast("Image", key), use_seek=True) if self.verify else self.source.get_key(key)
-
-    def _check_whole(self, file: IO[bytes]) -> None:
-        """Refuse what was cut off in the source already; what is wrong otherwise is there to be moved."""
-        head = getattr(file, "read1", file.read)(_BLOCK_SIZE)
-        file.seek(0)
-        if _WHOLE.fullmatch(head):
-            return
-        try:
-            probe(file, ANYTHING)
-        except InvalidImageError as error:
-            if error.reason in {"empty", "truncated"}:
-                raise StoreError(errno.EIO, f"what {self.source!r} has is no whole image: {error}") from error
-        except MissingDependencyError:
-            pass
-
-    def _is_there(self, key: FileKey) -> bool:
-        return self._is_same(key) if self.verify else holds(self.destination, self._name(key))
-
-    def _is_same(self, key: FileKey) -> bool:
-        if not holds(self.destination, self._name(key)):
-            return False
-        try:
-            wanted = self._contents(self.source, key)
-        except OSError as error:
-            # What an application puts while its files move is in the destination alone.
-            if is_missing(error):
-                return True
-            raise
-        return self._contents(self.destination, key) == wanted
-
-    def _name(self, key: FileKey) -> FileKey:
-        """What the destination calls a file: it may keep no revisions."""
-        return key if self.destination.takes_revision() else key._replace(revision=None)
-
-    def _compare(self, sent: _Contents, key: FileKey) -> None:
-        arrived = self._contents(self.destination, key)
-        if arrived != sent:
-            raise StoreError(
-                errno.EIO,
-                f"expected {self.destination!r} to give back what it was given, {sent}, and it gave {arrived};"
-                " copy it again, with skip_existing and verify",
-            )
-
-    def _contents(self, store: Store, key: FileKey) -> _Contents:
-        file = store.get_key(key)
-        with FileProxy(file):
-            return _Metered(file, self._throttle if store is self.source else None).contents()
+    @classmethod
+    def of(cls, image: Image) -> _Job:
+        return cls(image, FileKey.of(image), not image.original)
 
 
-class _Contents(NamedTuple):
-    """What tells two files apart."""
-
-    length: int
-    sha256: bytes
-
-    def __str__(self) -> str:
-        return f"{self.length} bytes of SHA-256 {self.sha256.hex()}"
-
-
-class _Metered:
-    """A file to read once, which takes note of what is read."""
-
-    def __init__(self, file: IO[bytes], throttle: _Throttle | None) -> None:
-        self._file = file
-        self._throttle = throttle
-        self._length = 0
-        # Made of the second block: of a small file there is none, and to digest one block at once takes half the time.
-        self._digest: Any = None
-        self._first = b""
-        self._is_at_end = False
-
-    def read(self, size: int = -1, /) -> bytes:
-        block = self._file.read(size)
-        if block:
-            self._note(block)
-        else:
-            self._is_at_end = size != 0
-        return block
-
-    def contents(self) -> _Contents:
-        """Tell what was read, and what is left."""
-        # Files of the system read twice at their end to fill a whole block, unless they need not.
-        read = getattr(self._file, "read1", self._file.read)
-        while not self._is_at_end:
-            if block := read(_BLOCK_SIZE):
-                self._note(block)
-            else:
-                self._is_at_end = True
-        return _Contents(self._length, (self._digest or hashlib.sha256(self._first)).digest())
-
-    def _note(self, block: bytes) -> None:
-        if self._digest is not None:
-            self._digest.update(block)
-        elif self._length:
-            self._digest = hashlib.sha256(self._first)
-            self._digest.update(block)
-        else:
-            self._first = block
-        self._length += len(block)
-        if self._throttle is not None:
-            self._throttle.spend(len(block))
-
-
-class _Throttle:
-    """A rate that several threads keep together: each waits for as long as what it has read may take."""
-
-    def __init__(self, bytes_per_second: float) -> None:
-        if isinstance(bytes_per_second, bool) or not isinstance(bytes_per_second, int | float):
-            raise TypeError(f"max_bytes_per_second must be a number of bytes, not {bytes_per_second!r}")
-        if not bytes_per_second > 0:
-            raise ValueError(f"max_bytes_per_second must be positive, not {bytes_per_second!r}")
-        self._bytes_per_second = bytes_per_second
-        self._lock = threading.Lock()
-        self._free_at = 0.0
-
-    def spend(self, size: int) -> None:
-        with self._lock:
-            now = time.monotonic()
-            self._free_at = max(now, self._free_at) + size / self._bytes_per_second
-            wait = self._free_at - now
-        time.sleep(wait)
+def _copy(copier: Copier, job: _Job) -> bool:
+    return copier(job.key, job.reproducible)
 
 
 def _plan(
     session: Session,
     mappers: Sequence[Mapper[Any]],
-    copier: _Copier,
+    copier: Copier,
     workers: int,
     kept: MutableMapping[str, Any] | str | PathLike[str] | None,
     on_error: Callable[[Image, Exception], object] | None,
     on_skip: Callable[[Image], object] | None,
+    keys: KeyRange = ALL_KEYS,
 ) -> MigrationPlan:
     if isinstance(workers, bool) or not isinstance(workers, int):
         raise TypeError(f"workers must be an integer, not {workers!r}")
@@ -374,13 +203,14 @@ def _plan(
     if on_skip is not None and not callable(on_skip):
         raise TypeError(f"on_skip must be callable with an image, not {on_skip!r}")
     checkpoint = Checkpoint(kept, is_kept=not copier.dry_run)
-    return MigrationPlan(lambda: _run(session, mappers, copier, workers, checkpoint, on_error, on_skip))
+    return MigrationPlan(lambda: _run(session, mappers, keys, copier, workers, checkpoint, on_error, on_skip))
 
 
 def _run(
     session: Session,
     mappers: Sequence[Mapper[Any]],
-    copier: _Copier,
+    keys: KeyRange,
+    copier: Copier,
     workers: int,
     checkpoint: Checkpoint,
     on_error: Callable[[Image, Exception], object] | None,
@@ -389,9 +219,9 @@ def _run(
     with checkpoint:
         # All of it is looked at before anything is copied.
         places = [checkpoint.get(mapper) for mapper in mappers]
-        for mapper, after in zip(mappers, places, strict=True):
-            jobs = _jobs(session, mapper, after)
-            with contextlib.closing(side_by_side(copier, jobs, workers)) as outcomes:
+        for mapper, done in zip(mappers, places, strict=True):
+            jobs = _jobs(session, mapper, keys if done is None else keys._replace(after=done))
+            with contextlib.closing(side_by_side(partial(_copy, copier), jobs, workers)) as outcomes:
                 for job, is_copied, error in outcomes:
                     if error is not None:
                         is_copied, error = _reconsider(session, mapper, copier, job, error)
@@ -407,14 +237,14 @@ def _run(
                         on_skip(job.image)
 
 
-def _jobs(session: Session, mapper: Mapper[Any], after: Sequence[Any] | None) -> Iterator[_Job]:
-    for batch in batches(session, mapper, after):
+def _jobs(session: Session, mapper: Mapper[Any], keys: KeyRange) -> Iterator[_Job]:
+    for batch in batches(session, mapper, keys):
         # All at once, since a commit of the caller's lets the attributes of the rest be loaded one by one.
-        yield from [_Job(image, FileKey.of(image), not image.original) for image in batch]
+        yield from [_Job.of(image) for image in batch]
 
 
 def _reconsider(
-    session: Session, mapper: Mapper[Any], copier: _Copier, job: _Job, error: Exception
+    session: Session, mapper: Mapper[Any], copier: Copier, job: _Job, error: Exception
 ) -> tuple[bool | None, Exception | None]:
     """A file that is not there: perhaps its row was deleted or replaced since it was read."""
     while isinstance(error, OSError):
@@ -422,12 +252,12 @@ def _reconsider(
             image = session.get(mapper, inspect(job.image).identity, populate_existing=True)
         if image is None:
             return None, None
-        key = FileKey.of(image)
-        if key == job.key:
+        current = _Job.of(image)
+        if current.key == job.key:
             break
-        job = job._replace(key=key, reproducible=not image.original)
+        job = current
         try:
-            return call(copier, job), None
+            return call(_copy, copier, job), None
         except Exception as again:
             error = again
     return None, error
@@ -439,10 +269,3 @@ def _check_session(session: Session) -> None:
             f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what it"
             " returns when it is called, and to an AsyncSession's go by its run_sync()"
         )
-
-
-def _resolved(name: str, store: Store) -> Store:
-    if not isinstance(store, Store):
-        raise TypeError(f"{name} must be an instance of sqlalchemy_imageattach.store.Store, not {store!r}")
-    # A plan may be executed in another context than it was made in.
-    return find_store(store)
