@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 from collections.abc import Iterator
 from typing import IO, cast
 
@@ -28,6 +29,14 @@ def test_proxy_reads_as_the_file_does() -> None:
     assert proxy.readlines() == [b"o\n", b"three"]
     assert proxy.read() == b""
     assert FileProxy(Bare()).readlines(1) == [b"one\n"]
+
+
+def test_arguments_have_the_documented_names() -> None:
+    file = SeekableFileProxy(io.BytesIO(LINES))
+    assert file.read(size=2) == b"on"
+    assert file.readline(size=1) == b"e"
+    assert file.readlines(sizehint=1) == [b"\n"]
+    assert file.seek(offset=-3, whence=io.SEEK_END) == len(LINES) - 3
 
 
 def test_proxy_is_an_iterator_over_lines() -> None:
@@ -128,4 +137,13 @@ def test_what_is_sent_of_a_compressed_file_is_its_content(tmp_path):
         compressed.write(b"0123456789")
     with gzip.open(tmp_path / "source") as source, (tmp_path / "target").open("wb") as target:
         send(source, target.fileno())
+    assert (tmp_path / "target").read_bytes() == b"0123456789"
+
+
+def test_what_is_sent_of_a_pipe_is_all_that_comes(tmp_path):
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as end:
+        end.write(b"0123456789")
+    with os.fdopen(reader, "rb") as source, (tmp_path / "target").open("wb") as target:
+        assert send(source, target.fileno()) == 10
     assert (tmp_path / "target").read_bytes() == b"0123456789"

@@ -13,6 +13,7 @@ import errno
 import io
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from types import TracebackType
@@ -71,12 +72,14 @@ def send(file: IO[bytes], descriptor: int) -> int:
 
 
 def is_on_disk(file: IO[bytes]) -> bool:
-    """Whether a file is just what its descriptor is, and not, say, the uncompressed content of it.
+    """Whether a file is just what its descriptor is, and not a pipe, or, say, the uncompressed content of it.
 
     :param file: any file
     :returns: true for what ``open(path, "rb")`` returns
     """
-    return type(file) is io.BufferedReader and type(file.raw) is io.FileIO
+    if not (type(file) is io.BufferedReader and type(file.raw) is io.FileIO):
+        return False
+    return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
 
 def _send_within_kernel(file: IO[bytes], descriptor: int) -> int:
@@ -144,7 +147,7 @@ class FileProxy(Iterator[bytes]):
         """
         return iter(self)
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         """Read bytes; fewer than asked for only at the end of the file.
 
         :param size: how many bytes; negative for all that are left
@@ -152,7 +155,7 @@ class FileProxy(Iterator[bytes]):
         """
         return cast(bytes, self.wrapped.read(size))
 
-    def readline(self, size: int | None = None, /) -> bytes:
+    def readline(self, size: int | None = None) -> bytes:
         """Read one line, with its newline character.
 
         :param size: if present and not negative, the most bytes to read: the line may then be incomplete
@@ -160,7 +163,7 @@ class FileProxy(Iterator[bytes]):
         """
         return cast(bytes, self.wrapped.readline() if size is None else self.wrapped.readline(size))
 
-    def readlines(self, sizehint: int | None = None, /) -> list[bytes]:
+    def readlines(self, sizehint: int | None = None) -> list[bytes]:
         """Read all lines that are left.
 
         :param sizehint: if present, stop after the line that reaches this number of bytes
@@ -178,7 +181,7 @@ class FileProxy(Iterator[bytes]):
 class SeekableFileProxy(FileProxy):
     """A :class:`FileProxy` for a file that can also be positioned."""
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Set the position.
 
         :param offset: bytes, counted from where ``whence`` says

@@ -20,6 +20,7 @@ Each method with an ``a`` in front does the same and is awaited, for :class:`~sq
 from __future__ import annotations
 
 import datetime
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -149,6 +150,9 @@ class BaseImageSet(Generic[I]):
         if not hasattr(file, "read"):
             # What forms of the standard library's cgi module, and of some frameworks, wrap around the file.
             file = getattr(file, "file", file)
+        if isinstance(file, io.TextIOBase):
+            # A file opened without a "b" in its mode has one opened with it underneath.
+            file = getattr(file, "buffer", file)
         if not hasattr(file, "read"):
             raise TypeError(f"expected a readable binary file, and {file!r:.100} has no read()")
         return self._attach(file, store, None, None, True, extra_args, extra_kwargs, policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -221,6 +222,26 @@ def test_a_file_on_disk_can_be_attached_and_stays_open(session, user, context, t
         assert not file.closed
     session.commit()
     assert user.picture.make_blob() == RED
+
+
+def test_a_file_opened_as_text_is_attached_by_its_bytes(session, user, context, tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(RED)
+    with path.open(encoding="utf-8") as file:  # the guide opens one like this
+        user.picture.from_file(file)
+        assert not file.closed
+    session.commit()
+    assert user.picture.make_blob() == RED
+
+
+@pytest.mark.parametrize("content", [RED, LARGE], ids=["small", "large"])
+def test_a_pipe_can_be_attached(session, user, context, tmp_path, content):
+    path = tmp_path / "picture"
+    path.write_bytes(content)
+    with subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as process:
+        user.picture.from_file(process.stdout)
+    session.commit()
+    assert user.picture.make_blob() == content
 
 
 def test_an_upload_of_a_form_can_be_attached(session, user, context):
