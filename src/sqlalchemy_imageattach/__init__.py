@@ -7,6 +7,8 @@ Each is documented in the module that it comes from.  Importing this loads neith
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .context import current_store, store_context
 from .entity import Image, ImageSet, ImageSubset, MultipleImageSet, SingleImageSet, image_attachment
 from .exc import (
@@ -19,7 +21,6 @@ from .exc import (
 )
 from .imaging import ImagePolicy
 from .store import Store
-from .version import VERSION as __version__
 
 __all__ = (
     "ContextError",
@@ -40,3 +41,15 @@ __all__ = (
     "image_attachment",
     "store_context",
 )
+
+if TYPE_CHECKING:
+    from .version import VERSION as __version__
+else:
+
+    def __getattr__(name: str) -> str:
+        # Were it imported with the package, `python -m sqlalchemy_imageattach.version` would warn of that.
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .version import VERSION
+
+        return VERSION
