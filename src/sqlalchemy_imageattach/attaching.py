@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import inspect
+from sqlalchemy.orm import RelationshipDirection
+from sqlalchemy.orm.attributes import set_committed_value
 
 from .attachment import ATTRIBUTE, Attachment, remember_store
 from .imagequery import BaseImageQuery
@@ -100,12 +102,16 @@ def insert(
     owner, relationship = home._place()
     cls = relationship.mapper.class_
     known = {**inherited, **known_keys(owner, relationship), **values}
-    arguments = dict(extra_kwargs)
+    arguments, ways_back = dict(extra_kwargs), set[str]()
     if dataclasses.is_dataclass(cls):
         # Its constructor may insist on some of them, and takes no others.
         fields = [field.name for field in dataclasses.fields(cls) if field.init][len(extra_args) :]
-        arguments = {name: known[name] for name in fields if name in known} | arguments
+        ways_back = {name for name in _ways_back(relationship) if name in fields and name not in arguments}
+        # With the owner, SQLAlchemy would append an image that is not whole yet.
+        arguments = {name: known[name] for name in fields if name in known} | dict.fromkeys(ways_back) | arguments
     image: I = cls(*extra_args, **arguments)
+    for name in ways_back:
+        set_committed_value(image, name, owner)
     image.width, image.height = size
     image.mimetype = mimetype
     image.original = original
@@ -141,6 +147,13 @@ def known_keys(owner: Any, relationship: Any) -> dict[str, Any]:
         value = identity.get(attribute, state.dict.get(attribute.key))
         known[relationship.mapper.get_property_by_column(remote).key] = value
     return known
+
+
+def _ways_back(relationship: Any) -> Iterator[str]:
+    """The attributes of an image that lead to its owner."""
+    for other in relationship.mapper.relationships:
+        if other.direction is RelationshipDirection.MANYTOONE and other.local_columns == relationship.remote_side:
+            yield other.key
 
 
 def _standard(mimetype: str) -> str:

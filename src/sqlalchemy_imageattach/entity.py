@@ -76,12 +76,15 @@ def image_attachment(
         :class:`MultipleImageSet` of many originals, told apart by a key column of the image class; else it is an
         :class:`ImageSet` with one.  With ``lazy="dynamic"`` it is a query that never loads all of them.
     :returns: the relationship
+    :raises ValueError: for ``lazy="write_only"``, whose collections are no image sets
 
     >>> image_attachment("UserPicture", cascade="all").cascade.delete_orphan
     False
     """
     image_set = MultipleImageSet if kwargs.pop("uselist", False) else SingleImageSet
     kwargs.setdefault("cascade", "all, delete-orphan")
+    if kwargs.get("lazy") == "write_only":
+        raise ValueError('expected another lazy than "write_only"; "dynamic" never loads all of the images either')
     if kwargs.get("lazy") == "dynamic":
         kwargs.setdefault("query_class", image_set)
         kwargs["uselist"] = True

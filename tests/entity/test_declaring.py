@@ -15,6 +15,7 @@ from sqlalchemy.orm.exc import NoResultFound
 from models import picture
 from sqlalchemy_imageattach.entity import Image, ImageSet, MultipleImageSet, image_attachment
 from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 RED, GREEN = picture(color=255), picture(color=255 << 8)
 
@@ -226,6 +227,29 @@ def test_dataclasses_whose_keys_are_arguments(check):
     check(User(id=3))
 
 
+@pytest.mark.parametrize("populates", [{}, {"back_populates": "picture"}], ids=["plain", "back_populates"])
+@pytest.mark.parametrize("default", [{}, {"default": None}], ids=["required", "optional"])
+def test_dataclasses_whose_owner_is_an_argument(check, populates, default):
+    class Base(MappedAsDataclass, DeclarativeBase):
+        pass
+
+    class User(Base):
+        __tablename__ = "user"
+        id: Mapped[int] = mapped_column(primary_key=True, init=False)
+        picture: Mapped[ImageSet[UserPicture]] = image_attachment("UserPicture", init=False)
+
+    class UserPicture(Base, Image):
+        __tablename__ = "user_picture"
+        user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True, init=False)
+        user: Mapped[User] = relationship(**populates, **default)
+
+    user = User()
+    image = user.picture.from_blob(RED, MemoryStore())
+    assert image.user is user
+    assert list(user.picture) == [image]
+    check(User())
+
+
 def test_dataclasses_that_compare_equal_are_told_apart(engine, make_session, store):
     class Base(MappedAsDataclass, DeclarativeBase):
         pass
@@ -311,6 +335,11 @@ def test_a_required_argument_of_a_dataclass_is_given_with_the_image_and_kept_by_
     user.picture.generate_thumbnail(width=8)
     session.commit()
     assert [image.caption for image in user.picture] == ["red", "red"]
+
+
+def test_a_collection_that_is_only_written_is_no_image_set():
+    with pytest.raises(ValueError, match='another lazy than "write_only"'):
+        image_attachment("UserPicture", lazy="write_only")
 
 
 # Keys
