@@ -114,6 +114,7 @@ def test_revision_that_is_not_letters_and_digits_is_refused(revision: str) -> No
 
 def test_every_type_has_its_suffix_whatever_the_machine_says() -> None:
     assert guess_extension("image/jpeg") == ".jpe"
+    assert guess_extension("image/x-adobe-dng") == ".dng"
     assert {mimetype: guess_extension(mimetype) for mimetype in SUFFIXES} == SUFFIXES
 
 

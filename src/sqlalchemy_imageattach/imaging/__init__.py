@@ -7,10 +7,13 @@
     types       the types, and the suffix of each
     filters     the names of filters
     source      the bytes of a file, mapped
-    formats     telling the type, and reading the header; over raster, tiff, isobmff, svg and pdf, with header.py for
-    what they share engine      the protocol of the engines, and which one does what vips        libvips: the only
-    module that imports pyvips pillow      Pillow: the only module that imports PIL worker      decoding in a process
-    of its own privacy     removing metadata from originals
+    header      what a header tells, and what its readers share
+    formats     telling the type, and reading the header; over raster, tiff, isobmff (with av1), svg and pdf
+    engine      the protocol of the engines, and which one does what
+    vips        libvips: the only module that imports pyvips
+    pillow      Pillow: the only module that imports PIL
+    worker      decoding in a process of its own
+    privacy     removing metadata from originals
 
 :func:`probe` tells what an image is by its header alone, in microseconds, and whether it is whole and accepted.
 :func:`resize` decodes it, and makes another size.  Neither knows of databases or stores.  What must always be true:

@@ -208,7 +208,7 @@ class _Document:
 
     def _refer_css(self, css: str) -> None:
         for found in _CSS_URL.finditer(css):
-            self._refer((found[1] or found[2] or "").strip(), "its style")
+            self._refer((found[1] or found[2] or "").strip(), "a style")
 
     def _refer(self, uri: str, where: str) -> None:
         if uri and not uri.startswith("#") and uri[:5].lower() != "data:":
