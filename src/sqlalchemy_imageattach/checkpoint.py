@@ -69,7 +69,7 @@ class Checkpoint:
         if values is None:
             return None
         try:
-            return key_from_json(mapper, values)
+            return key_from_json(mapper.primary_key, values)
         except ValueError as error:
             raise ValueError(f"{error}, as this checkpoint has; remove it to begin anew") from error
 

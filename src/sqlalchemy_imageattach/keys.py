@@ -84,21 +84,19 @@ def key_to_json(values: Sequence[Any]) -> list[int | str]:
     return [_encoded(value) for value in values]
 
 
-def key_from_json(mapper: Mapper[Any], values: Sequence[Any]) -> tuple[Any, ...]:
+def key_from_json(columns: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
     """Make a key of JSON.
 
-    :param mapper: the mapper of the class that it is a primary key of
+    :param columns: the columns of the key
     :param values: what :func:`key_to_json` has made of it
     :returns: the values of the key
-    :raises ValueError: when it is no key of the class
+    :raises ValueError: when it is no such key
     """
-    columns = mapper.primary_key
     try:
         return tuple(_decoded(value, column.type) for value, column in zip(values, columns, strict=True))
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"expected a key of {class_name(mapper)}, which has {len(columns)} values, not {values!r}"
-        ) from error
+        names = ", ".join(str(column) for column in columns)
+        raise ValueError(f"expected a key of {names}, not {values!r}") from error
 
 
 def _encoded(value: Any) -> int | str:

@@ -1,102 +1,361 @@
-"""Work for Celery's workers; it needs the extra ``celery``.
+"""Work for Celery's workers: thumbnails, and parts of a migration and of an audit; it needs the extra ``celery``.
 
-A task is sent to a broker, which knows nothing of the database's transactions.  Sent before the commit, a task may run
-before its row is there, or for a row that never comes.  So :func:`enqueue` sends it when the transaction has committed.
-It must always be true that
+::
 
-- a task is sent once the *root* transaction committed, and never after a rollback, nor from a savepoint that was rolled
-  back, nor when the session is closed, nor when the connection broke during the commit;
-- once the database has committed, nothing here raises: what cannot be sent is logged and reported.
+    images = ImageTasks(Celery("yourapp"), Base, sessionmaker(engine), {"old": old_store, "new": new_store})
+
+    enqueue(session, images.thumbnails(user.picture, widths=[160, 640]))
+    for partition in images.migration("old", "new"):
+        partition.apply_async()
+
+The application and its workers import the same module, so that both know the same sessions and stores.  What goes over
+the broker is JSON: names of classes and stores, keys of rows, sizes.  It must always be true that
+
+- a task may be delivered twice, at the same time too, and makes nothing twice;
+- a worker that is killed in the middle leaves nothing half-done: its task is delivered again, to another worker;
+- a fault that passes is tried again, after a while; what does not pass fails at once, or is told in the result.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy.orm import Session
+from celery import Celery
+from celery.canvas import Signature
+from sqlalchemy import exc, inspect
+from sqlalchemy.orm import Mapper, Session, object_session
+from sqlalchemy.orm.exc import StaleDataError
 
-from .exc import MissingDependencyError
-from .ledger import ledger_of
+from .audit import verify
+from .bulk import image_mapper, image_mappers, key_ranges
+from .entity import Image
+from .imageset import BaseImageSet
+from .keys import KeyRange, class_name, key_from_json, key_to_json
+from .migration import migrate_class
+from .sending import FAILED_SEND_KEY, FailedSend, enqueue
+from .sizes import Wanted
+from .store import FileKey, Store
+from .stores.layered import is_missing
 
-try:
-    from celery.canvas import Signature
-    from kombu.serialization import dumps
-except ImportError:
-    raise MissingDependencyError("Celery needs an extra: pip install 'SQLAlchemy-ImageAttach[celery]'") from None
-
-__all__ = ("FAILED_SEND_KEY", "FailedSend", "enqueue")
+__all__ = ("FAILED_SEND_KEY", "PARTITION_SIZE", "FailedSend", "ImageTasks", "enqueue")
 
 logger = logging.getLogger("sqlalchemy_imageattach")
 
-#: The key in ``Session.info`` under which a callback may be given that takes a :class:`FailedSend`.
-FAILED_SEND_KEY = "image_send_failed"
+#: How many rows a part of a migration or of an audit has, unless it is told: that much is done again after a kill.
+PARTITION_SIZE = 10_000
+
+#: What may pass: a store or a database that is busy or unreachable, and another transaction that was there first.
+_PASSING = (
+    OSError,
+    exc.OperationalError,
+    exc.InterfaceError,
+    exc.IntegrityError,
+    exc.TimeoutError,
+    StaleDataError,
+)
+
+_OPTIONS: dict[str, Any] = {
+    # A message is let go when the task has been done, whoever is killed before.
+    "acks_late": True,
+    "reject_on_worker_lost": True,
+    # After 1, 2, 4, 8 seconds and so on, each cut by chance: 17 minutes in all, at the most.
+    "autoretry_for": _PASSING,
+    "max_retries": 10,
+    "retry_backoff": True,
+    "retry_backoff_max": 600,
+    "retry_jitter": True,
+    "serializer": "json",
+    "shared": False,
+}
+
+#: Those that have the tasks already.
+_apps: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-class FailedSend(NamedTuple):
-    """A task that the broker did not take after a commit: ``failure.signature.apply_async()`` tries again."""
+class ImageTasks:
+    """The tasks of an application, named ``sqlalchemy_imageattach.thumbnails``, ``.migration`` and ``.audit``.
 
-    signature: Signature
-    error: BaseException
+    Its methods give Celery's signatures, to be sent by ``apply_async()``, or by :func:`enqueue` after a commit.
 
-
-def enqueue(session: Session, signature: Signature) -> None:
-    """Send a task when the session's transaction has committed, and only then.
-
-    It may be any task of the application's, or a group or chain of them.  In a savepoint, the task is sent once the
-    outermost transaction committed.  A session that has joined a transaction of its connection's sends it when that one
-    committed, and the connection goes on or is closed.
-
-    What the broker does not take is logged, and the callback under ``Session.info["image_send_failed"]`` is called with
-    a :class:`FailedSend`; the commit stands.
-
-    :param session: the session; of an :class:`~sqlalchemy.ext.asyncio.AsyncSession`, its ``sync_session``
-    :param signature: the task with its arguments, such as ``notify.s(user.id)``
-    :raises TypeError: when it is none, or the arguments cannot be sent
+    :param app: the application's Celery
+    :param declarative_base: the base of the image classes and of the entities that have images
+    :param make_session: gives a new session when it is called, such as a :class:`~sqlalchemy.orm.sessionmaker`; for
+        thumbnails, its sessions know their store (``info={"image_store": store}``), or the models do
+    :param stores: the stores that images are moved between and compared with, under names of your own
+    :raises TypeError: when an argument is of another type
+    :raises ValueError: when the app has these tasks already
 
     >>> from celery import Celery
-    >>> app = Celery(broker="memory://")
-    >>> @app.task
-    ... def notify(user_id): ...
-    >>> enqueue(session, notify.s(user.id))
+    >>> from sqlalchemy.orm import sessionmaker
+    >>> from models import Base  # your own
+    >>> images = ImageTasks(Celery(broker="memory://"), Base, sessionmaker(session.bind), {"store": store})
+    >>> _ = user.picture.from_file(photograph, store=store)
+    >>> enqueue(session, images.thumbnails(user.picture, widths=[160, 640]))
     >>> session.commit()
     """
-    if not isinstance(session, Session):
-        raise TypeError(
-            f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what it"
-            " returns when it is called, and of an AsyncSession its sync_session"
+
+    def __init__(
+        self,
+        app: Celery,
+        declarative_base: Any,
+        make_session: Callable[[], Session],
+        stores: Mapping[str, Store] | None = None,
+    ) -> None:
+        if not isinstance(app, Celery):
+            raise TypeError(f"app must be an instance of celery.Celery, not {app!r}")
+        if not callable(make_session):
+            raise TypeError(f"make_session must be callable, such as a sessionmaker, not {make_session!r}")
+        self._registry: Any = getattr(declarative_base, "registry", None)
+        if self._registry is None:
+            raise TypeError(f"declarative_base must be a declarative base class, not {declarative_base!r}")
+        self._base = declarative_base
+        self._make_session = make_session
+        self._stores = dict(stores or {})
+        for name, store in self._stores.items():
+            if not isinstance(store, Store):
+                raise TypeError(f"stores[{name!r}] must be an instance of Store, not {store!r}")
+        if app in _apps:
+            raise ValueError(f"expected an app without these tasks, and {app!r} has them already; use that ImageTasks")
+        _apps.add(app)
+        self._thumbnails = _registered(app, "thumbnails", self._make_thumbnails)
+        self._migration = _registered(app, "migration", self._migrate)
+        self._audit = _registered(app, "audit", self._verify)
+
+    def thumbnails(
+        self,
+        image_set: BaseImageSet[Any],
+        *,
+        widths: Iterable[int] = (),
+        heights: Iterable[int] = (),
+        ratios: Iterable[float] = (),
+    ) -> Signature:
+        """Make thumbnails of the original that an image set has when the task runs; those that are there are found.
+
+        The result is their sizes; none, when the entity or its original is gone by then.
+
+        :param image_set: ``user.picture``, or one of an album's: ``album.photos.get_image_set(position=3)``.  When its
+            entity is new, the session is flushed, for the key.
+        :param widths: pixels
+        :param heights: pixels
+        :param ratios: how many times the original's width and height
+        :returns: the task, not sent yet
+        :raises TypeError: when there is no size, or it is no image set of an entity
+        :raises ValueError: when a size is not positive, or the entity is in no session
+        """
+        if not isinstance(image_set, BaseImageSet):
+            raise TypeError(
+                f"image_set must be the image set of an entity, such as user.picture, not {image_set!r}; of several,"
+                " get_image_set() chooses one"
+            )
+        sizes: list[dict[str, Any]] = [
+            {name: value}
+            for name, values in (("width", widths), ("height", heights), ("ratio", ratios))
+            for value in values
+        ]
+        if not sizes:
+            raise TypeError("expected widths, heights or ratios of thumbnails, and there is none")
+        for size in sizes:
+            Wanted(**size)
+        owner, relationship = image_set.query._place()
+        state: Any = inspect(owner)
+        entity = self._name(state.mapper)
+        if state.identity is None:
+            session = object_session(owner)
+            if session is None:
+                raise ValueError(f"expected {owner!r} to be in a session, so that it has a key; add it to one")
+            session.flush()
+        keys = dict(zip(image_set.identity_map, key_to_json(list(image_set.identity_map.values())), strict=True))
+        return self._thumbnails.si(
+            entity=entity,
+            key=key_to_json(state.identity or ()),
+            attribute=relationship.key,
+            image_set=keys,
+            sizes=sizes,
         )
-    if not isinstance(signature, Signature):
-        raise TypeError(f"signature must be a task with its arguments, such as notify.s(user.id), not {signature!r}")
-    signature = signature.clone()
-    options: dict[str, Any] = signature.options or {}
-    serializer = options.get("serializer") or signature.app.conf.task_serializer
-    try:
-        dumps(signature, serializer=serializer)  # type: ignore[no-untyped-call]
-    except Exception as error:
-        raise TypeError(
-            f"expected arguments that can be sent as {serializer}, such as numbers and strings, not those of"
-            f" {signature!r}: {error}"
-        ) from error
-    ledger_of(session).after_commit(session, _Send(signature, session.info.get(FAILED_SEND_KEY)))
 
+    def migration(
+        self,
+        source: str,
+        destination: str,
+        cls: type[Image] | None = None,
+        *,
+        size: int = PARTITION_SIZE,
+        verify: bool = False,
+        workers: int = 1,
+    ) -> Iterator[Signature]:
+        """Split a migration into tasks, each of which copies the files of so many rows that are not there yet.
 
-class _Send:
-    """Sends a task, and tells what came of it."""
+        The result of a task is ``{"copied": number, "failed": [{"key": ..., "error": ...}]}``, with the key of each row
+        whose file could not be copied, and the error.  Errors are in the log too.
 
-    def __init__(self, signature: Signature, report: Callable[[FailedSend], object] | None) -> None:
-        self._signature = signature
-        self._report = report
+        :param source: the name of the store to copy from
+        :param destination: the name of the store to copy to
+        :param cls: one image class; all of them, by default
+        :param size: how many rows a task has
+        :param verify: whether to read each file back, and to compare what is there already
+        :param workers: how many files a task copies side by side
+        :returns: an iterator over tasks, not sent yet
+        :raises KeyError: when there is no store of that name
+        :raises TypeError: when an argument is of another type
+        :raises ValueError: when ``size`` is not positive, or both stores are one
+        """
+        session, stores = self._make_session(), (self._store(source), self._store(destination))
+        for mapper in self._mappers(cls):
+            # It refuses what the tasks could not do.
+            migrate_class(session, mapper.class_, *stores, verify=verify, workers=workers)
+        arguments = {"source": source, "destination": destination, "verify": verify, "workers": workers}
+        return self._partitions(self._migration, session, cls, size, arguments)
 
-    def __repr__(self) -> str:
-        return f"send {self._signature!r}"
+    def audit(
+        self, store: str, cls: type[Image] | None = None, *, size: int = PARTITION_SIZE, probe: bool = False
+    ) -> Iterator[Signature]:
+        """Split an audit into tasks, each of which asks a store for the files of so many rows.
 
-    def __call__(self) -> None:
+        The result of a task is a list of what does not agree: ``[{"kind": ..., "reason": ..., "key": ...}]``, with the
+        key of each row.  It is in the log too.  Files without a row are not looked for.
+
+        :param store: the name of the store
+        :param cls: one image class; all of them, by default
+        :param size: how many rows a task has
+        :param probe: whether to compare the size in pixels and the type of each file with its row
+        :returns: an iterator over tasks, not sent yet
+        :raises KeyError: when there is no store of that name
+        :raises TypeError: when an argument is of another type
+        :raises ValueError: when ``size`` is not positive
+        """
+        self._store(store)
+        return self._partitions(self._audit, self._make_session(), cls, size, {"store": store, "probe": probe})
+
+    # In the application.
+
+    def _mappers(self, cls: type[Image] | None) -> list[Mapper[Any]]:
+        return image_mappers(self._base) if cls is None else [image_mapper(cls)]
+
+    def _name(self, mapper: Mapper[Any]) -> str:
+        if mapper.registry is not self._registry:
+            raise ValueError(f"expected a class of {self._base!r}, for which these tasks are, not {mapper.class_!r}")
+        return class_name(mapper)
+
+    def _partitions(
+        self, task: Any, session: Session, cls: type[Image] | None, size: int, arguments: dict[str, Any]
+    ) -> Iterator[Signature]:
+        classes = [(self._name(mapper), key_ranges(session, mapper.class_, size)) for mapper in self._mappers(cls)]
+        return _signatures(task, session, classes, arguments)
+
+    # In a worker.
+
+    def _make_thumbnails(
+        self,
+        entity: str,
+        key: Sequence[Any],
+        attribute: str,
+        image_set: Mapping[str, Any],
+        sizes: Sequence[Mapping[str, Any]],
+    ) -> list[list[int]]:
+        mapper = self._mapper(entity)
+        with self._make_session() as session:
+            owner = session.get(mapper, key_from_json(mapper.primary_key, key))
+            if owner is None:
+                return []
+            images = getattr(owner, attribute)
+            if image_set:
+                columns = [mapper.relationships[attribute].mapper.attrs[name].columns[0] for name in image_set]
+                values = key_from_json(columns, list(image_set.values()))
+                images = images.get_image_set(**dict(zip(image_set, values, strict=True)))
+            made = []
+            for size in sizes:
+                if images.original is None:
+                    return []
+                made.append(list(images.generate_thumbnail(**size).size))
+                # Its row is there, and others need not wait for the rest.
+                session.commit()
+        return made
+
+    def _migrate(
+        self,
+        image_class: str,
+        after: Sequence[Any] | None,
+        upto: Sequence[Any] | None,
+        source: str,
+        destination: str,
+        verify: bool,
+        workers: int,
+    ) -> dict[str, Any]:
+        mapper = self._mapper(image_class)
+        is_last = self._migration.request.retries >= self._migration.max_retries
+        failed = []
+
+        def note(image: Image, error: Exception) -> None:
+            does_pass = isinstance(error, _PASSING) and not (isinstance(error, OSError) and is_missing(error))
+            if does_pass and not is_last:
+                raise error
+            key = FileKey.of(image)
+            logger.error("could not copy %s", tuple(key), exc_info=error, extra={"image_key": key})
+            failed.append({"key": key_to_json(inspect(image).identity), "error": f"{type(error).__name__}: {error}"})
+
+        with self._make_session() as session:
+            plan = migrate_class(
+                session,
+                mapper.class_,
+                self._store(source),
+                self._store(destination),
+                keys=_range(mapper, after, upto),
+                workers=workers,
+                verify=verify,
+                skip_existing=True,
+                on_error=note,
+            )
+            copied = sum(1 for _ in plan)
+        return {"copied": copied, "failed": failed}
+
+    def _verify(
+        self, image_class: str, after: Sequence[Any] | None, upto: Sequence[Any] | None, store: str, probe: bool
+    ) -> list[dict[str, Any]]:
+        mapper = self._mapper(image_class)
+        findings = []
+        with self._make_session() as session:
+            keys = _range(mapper, after, upto)
+            for finding in verify(session, mapper.class_, self._store(store), probe=probe, keys=keys):
+                logger.warning("%s", finding, extra={"image_key": finding.key})
+                assert finding.row is not None
+                key = key_to_json(finding.row[1])
+                findings.append({"kind": finding.kind, "reason": finding.reason, "key": key})
+        return findings
+
+    def _mapper(self, name: str) -> Mapper[Any]:
+        for mapper in self._registry.mappers:
+            if class_name(mapper) == name:
+                found: Mapper[Any] = mapper
+                return found
+        raise LookupError(f"expected a class of {self._base!r}, and {name} is none; the sender has other models")
+
+    def _store(self, name: str) -> Store:
         try:
-            self._signature.apply_async()
-        except Exception as error:
-            extra: dict[str, Any] = {"image_task": self._signature.task}
-            logger.exception("could not send %r after the commit", self._signature, extra=extra)
-            if self._report is not None:
-                self._report(FailedSend(self._signature, error))
+            return self._stores[name]
+        except KeyError:
+            known = ", ".join(self._stores) or "none"
+            raise KeyError(f"expected the name of one of the stores of ImageTasks ({known}), not {name!r}") from None
+
+
+def _registered(app: Celery, name: str, function: Callable[..., Any]) -> Any:
+    def task(**arguments: Any) -> Any:
+        return function(**arguments)
+
+    return app.task(name=f"sqlalchemy_imageattach.{name}", **_OPTIONS)(task)
+
+
+def _signatures(
+    task: Any, session: Session, classes: Iterable[tuple[str, Iterable[KeyRange]]], arguments: Mapping[str, Any]
+) -> Iterator[Signature]:
+    with session:
+        for name, ranges in classes:
+            for keys in ranges:
+                after, upto = (None if bound is None else key_to_json(bound) for bound in keys)
+                yield task.si(image_class=name, after=after, upto=upto, **arguments)
+
+
+def _range(mapper: Mapper[Any], *bounds: Sequence[Any] | None) -> KeyRange:
+    return KeyRange(*(None if bound is None else key_from_json(mapper.primary_key, bound) for bound in bounds))

@@ -33,7 +33,7 @@ def app() -> Iterator[Celery]:
 
 @pytest.fixture
 def task(app: Celery) -> Any:
-    @app.task(name="test.task")
+    @app.task(name="test.task", shared=False)
     def task(number: int) -> int:
         return number
 
@@ -90,7 +90,7 @@ def test_the_row_is_there_for_others_when_the_task_is_sent(engine, session, app,
     app.conf.task_always_eager = True
     seen = []
 
-    @app.task(name="test.look")
+    @app.task(name="test.look", shared=False)
     def look():
         with Session(engine) as other:
             seen.extend(other.scalars(select(User.id)))
