@@ -600,6 +600,7 @@ def test_wrong_arguments_are_refused_at_once(sqlite: Engine) -> None:
                 ((session, User, store), {}),
                 ((session, Base, None), {}),
                 ((session, Base, store), {"older_than": 5}),
+                ((session, Base, store), {"on_progress": []}),
             ]:
                 with pytest.raises(TypeError):
                     function(*arguments, **options)

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session
@@ -44,9 +44,14 @@ from .keys import ALL_KEYS, KeyRange, check_keys
 from .store import FileKey, Store, StoredFile
 from .stores.layered import holds, is_missing
 
-__all__ = ("Finding", "Kind", "Swept", "sweep", "verify")
+__all__ = ("Finding", "Kind", "Step", "Swept", "sweep", "verify")
 
 logger = logging.getLogger("sqlalchemy_imageattach")
+
+T = TypeVar("T")
+
+#: What an audit is doing: listing files, reading rows, or looking into the files of some rows, or of all.
+Step = Literal["files", "rows", "looks"]
 
 #: What a :class:`Finding` is about: a row whose file is missing, unreadable or not what the row says; or a file that is
 #: an orphan, without a row, or debris of an interrupted write.
@@ -97,6 +102,7 @@ def verify(
     probe: bool = False,
     older_than: datetime.timedelta = datetime.timedelta(0),
     keys: KeyRange | None = None,
+    on_progress: Callable[[Step, int], object] | None = None,
 ) -> Iterator[Finding]:
     """Compare the rows of all images with the files of a store, both ways.
 
@@ -110,6 +116,7 @@ def verify(
     :param older_than: files without a row that are not older are left out; their transactions may still be going on
     :param keys: which rows of one image class, as :func:`~sqlalchemy_imageattach.bulk.key_ranges` splits it for several
         processes.  The store is asked for the file of each then, and files without a row are not looked for.
+    :param on_progress: called with the step that goes on, and how many files or rows it has done so far
     :returns: an iterator over what does not agree; nothing is done before it is asked
     :raises TypeError: when an argument is of another type
     :raises ValueError: when ``older_than`` is negative
@@ -123,7 +130,7 @@ def verify(
     >>> [finding.kind for finding in verify(session, Base, store)]
     ['missing']
     """
-    audit = _Audit(session, declarative_base, store)
+    audit = _Audit(session, declarative_base, store, on_progress)
     grace = _grace(older_than)
     if keys is None:
         return _verify(audit, probe, grace)
@@ -140,6 +147,7 @@ def sweep(
     *,
     callback: Callable[[StoredFile], object] | None = None,
     on_error: Callable[[StoredFile, Exception], object] | None = None,
+    on_progress: Callable[[Step, int], object] | None = None,
 ) -> Swept:
     """Remove the files of images that have no row, and the debris of interrupted writes; by default, just count them.
 
@@ -153,6 +161,7 @@ def sweep(
     :param dry_run: whether to remove nothing
     :param callback: called with each file that was removed, or would be
     :param on_error: called with a file that could not be removed, and the error; without it, the first error is raised
+    :param on_progress: called with the step that goes on, and how many files or rows it has done so far
     :returns: how many files, and how many bytes, were removed or would be
     :raises TypeError: when an argument is of another type
     :raises ValueError: when ``older_than`` is negative, or the session has a transaction open
@@ -167,7 +176,7 @@ def sweep(
     >>> sweep(session, Base, store).files
     0
     """
-    audit = _Audit(session, declarative_base, store)
+    audit = _Audit(session, declarative_base, store, on_progress)
     grace = _grace(older_than)
     for name, function in (("callback", callback), ("on_error", on_error)):
         if function is not None and not callable(function):
@@ -183,7 +192,15 @@ def sweep(
 class _Audit:
     """What is compared with what."""
 
-    def __init__(self, session: Session, declarative_base: Any, store: Store) -> None:
+    def __init__(
+        self,
+        session: Session,
+        declarative_base: Any,
+        store: Store,
+        on_progress: Callable[[Step, int], object] | None,
+    ) -> None:
+        if on_progress is not None and not callable(on_progress):
+            raise TypeError(f"on_progress must be callable with a step and a number, not {on_progress!r}")
         if not isinstance(session, Session):
             raise TypeError(
                 f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what"
@@ -193,10 +210,26 @@ class _Audit:
         self.mappers, self.others = _mappers(declarative_base)
         self.store = find_store(store)
         self.types = set(_object_types(self.mappers))
+        self._on_progress = on_progress
+
+    def files(self) -> Iterator[StoredFile]:
+        """List the store."""
+        return self.watched("files", self.store.list_files())
+
+    def watched(self, step: Step, items: Iterable[T]) -> Iterator[T]:
+        """Tell how far a step has come."""
+        if self._on_progress is None:
+            return iter(items)
+        return self._watched(step, items, self._on_progress)
+
+    def _watched(self, step: Step, items: Iterable[T], on_progress: Callable[[Step, int], object]) -> Iterator[T]:
+        for number, item in enumerate(items, 1):
+            yield item
+            on_progress(step, number)
 
     def read(self, comparison: Comparison) -> None:
         """Add all rows, now."""
-        comparison.add_rows(self.rows(), are_asked_about=True)
+        comparison.add_rows(self.watched("rows", self.rows()), are_asked_about=True)
         # A file of these classes' object types may be that of another class.
         for mapper in self.others:
             with own_session(self.session, mapper) as own:
@@ -228,7 +261,7 @@ def _verify(audit: _Audit, probe: bool, grace: datetime.timedelta) -> Iterator[F
     before = _now() - grace
     with Comparison(audit.store) as comparison:
         try:
-            comparison.add_files(audit.store.list_files())
+            comparison.add_files(audit.files())
         except NotImplementedError:
             audit.read(comparison)
             yield from _look_at(audit, comparison.rows(), probe)
@@ -258,7 +291,7 @@ def _sweep(
     before = _now() - grace
     count = size = 0
     with Comparison(audit.store) as comparison:
-        comparison.add_files(audit.store.list_files())
+        comparison.add_files(audit.files())
         audit.read(comparison)
         comparison.compare()
         left_alone: Counter[str] = Counter()
@@ -286,7 +319,7 @@ def _sweep(
 def _look_at(audit: _Audit, rows: Iterable[Row], probe: bool) -> Iterator[Finding]:
     look = partial(_look, audit.store, probe)
     with closing(side_by_side(look, rows, audit.store.workers)) as looks:
-        for row, problem, error in looks:
+        for row, problem, error in audit.watched("looks", looks):
             if error is not None:
                 raise error
             while problem is not None:

@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import inspect, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper, Session, lazyload, registry
@@ -31,6 +31,7 @@ from .keys import ALL_KEYS, KeyRange, within
 __all__ = (
     "BATCH_SIZE",
     "batches",
+    "count",
     "image_mapper",
     "image_mappers",
     "key_ranges",
@@ -113,6 +114,21 @@ def batches(session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS) ->
             return
         keys = keys._replace(after=inspect(batch[-1]).identity)
         yield batch
+
+
+def count(session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS) -> int:
+    """Count the images of a class and its subclasses.
+
+    :param session: the session to count them with
+    :param mapper: the mapper of the class
+    :param keys: which of them
+    :returns: how many rows :func:`batches` would read now
+    """
+    columns, compares_rows = _ordered(session, mapper)
+    with reading(session):
+        return (
+            session.scalar(select(func.count()).select_from(mapper).where(*within(columns, keys, compares_rows))) or 0
+        )
 
 
 def key_ranges(session: Session, cls: type[Image], size: int) -> Iterator[KeyRange]:

@@ -34,8 +34,9 @@ from . import pdf
 from .engine import PIXELS_IN_MEMORY, Change, Job, disagreeing, is_srgb, undecodable, vips_may_work
 from .filters import DEFAULT_FILTER
 from .source import ViewReader
+from .types import VECTOR_TYPES
 
-__all__ = ("resize",)
+__all__ = ("profile_name", "resize")
 
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "image/avif": AvifImagePlugin.AvifImageFile,
@@ -88,6 +89,25 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
     return _encoded(frames, timing, job.mimetype)
 
 
+def profile_name(data: memoryview, mimetype: str) -> str | None:
+    """Tells the name of the colour profile that is embedded in an image, by its header.
+
+    :param data: the whole file, of an image whose header was read and accepted
+    :param mimetype: its type
+    :returns: the name that the profile has for itself; ``None`` where there is none
+    """
+    if mimetype in VECTOR_TYPES:
+        return None
+    try:
+        image = _opened_by_type(io.BufferedReader(ViewReader(data)), mimetype)
+        profile = image.info.get("icc_profile")
+        return ImageCms.getProfileDescription(io.BytesIO(profile)).strip() if profile else None
+    except MissingDependencyError:
+        raise
+    except Exception:  # nearly anything, on bad bytes
+        return "unreadable"
+
+
 def _check_held(job: Job) -> None:
     """Refuses what would have to be held at its own size: the frames that a callback is to see."""
     pixels = job.frames * job.header.width * job.header.height
@@ -105,21 +125,24 @@ def _opened(job: Job) -> tuple[Image.Image, Image.Transpose | None]:
     mimetype = job.header.mimetype
     if mimetype == "application/pdf":
         return pdf.render(job.data, job.width, job.height), None
-    image: Image.Image
-    if mimetype == "image/heic":
-        try:
-            from pillow_heif import HeifImageFile
-        except ImportError:
-            raise MissingDependencyError("HEIC needs an extra: pip install 'SQLAlchemy-ImageAttach[heif]'") from None
-        image = HeifImageFile(file)  # type: ignore[no-untyped-call]
-    else:
-        image = _PLUGINS[mimetype](file)
+    image = _opened_by_type(file, mimetype)
     # These two turn it themselves.
     is_upright = mimetype in ("image/heic", "image/tiff")
     header = job.header.info if is_upright else job.header
     if image.size != (header.width, header.height):
         raise disagreeing(job.header, *image.size)
     return image, None if is_upright else _UPRIGHT.get(job.header.orientation)
+
+
+def _opened_by_type(file: IO[bytes], mimetype: str) -> Image.Image:
+    if mimetype != "image/heic":
+        return _PLUGINS[mimetype](file)
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise MissingDependencyError("HEIC needs an extra: pip install 'SQLAlchemy-ImageAttach[heif]'") from None
+    image: Image.Image = HeifImageFile(file)  # type: ignore[no-untyped-call]
+    return image
 
 
 def _frames(

@@ -1,0 +1,379 @@
+"""The commands, and how errors end them."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from .. import audit as auditing
+from ..bulk import count, image_mapper
+from ..checkpoint import Checkpoint
+from ..entity import Image
+from ..keys import KeyRange
+from ..migration import migrate as migrate_base
+from ..migration import migrate_class
+from ..store import FileKey, Store, StoredFile
+from ..version import VERSION
+from .arguments import DATABASE, DURATION, MODELS, STORE, GivenStore, Models, must_exist, opened, without_secrets
+from .inspection import inspect_file
+from .report import Ended, Report, Status
+
+__all__ = ("run",)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_STATUSES = """
+Exit status: 0 all is well; 1 images failed, or something was found, and is on the standard output; 2 wrong usage,
+nothing was done; 3 it could not go on, since a database or a disk gave out; 70 a defect, with a traceback; 130 Ctrl-C.
+After 3 and 130 what was done is whole, and a line tells how to go on.
+
+Every option may come from the environment: --database from IMAGEATTACH_DATABASE.  That is the place for passwords, for
+others see the arguments of a process.
+"""
+
+# What is about a whole store, and not about one of its images.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+@click.group(epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(VERSION, prog_name="sqlalchemy-imageattach")
+def group() -> None:
+    """Operations on the images of an application."""
+
+
+def _options(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def _option(*names: str, **arguments: Any) -> Callable[[Any], Any]:
+    variable = f"IMAGEATTACH_{names[0].split('/')[0].lstrip('-').replace('-', '_').upper()}"
+    return click.option(*names, envvar=variable, **arguments)
+
+
+def _store_argument(name: str) -> Callable[[Any], Any]:
+    return click.argument(name, type=STORE, envvar=f"IMAGEATTACH_{name.upper()}")
+
+
+_of_images = _options(
+    _option("--models", type=MODELS, required=True, help="The declarative base of the models, as shop.models:Base."),
+    _option("--database", type=DATABASE, required=True, help="The URL of the database, as for SQLAlchemy."),
+    _option("--class", "class_name", help="Just this image class, as UserPicture; else all of them."),
+)
+_as_json = _option("--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs.")
+_workers = _option("--workers", type=click.IntRange(1), default=4, show_default=True, help="How many files at once.")
+_checkpoint = _option(
+    "--checkpoint",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file to go on from, when this was stopped; it is made and kept up to date.",
+)
+
+
+@group.command(epilog=_STATUSES)
+@_store_argument("source")
+@_store_argument("destination")
+@_of_images
+@_workers
+@_option("--verify", is_flag=True, help="Read each file back and compare; refuse those that are cut off.")
+@_option("--skip-existing", is_flag=True, help="Leave out what the destination has; with --verify, if it is the same.")
+@_checkpoint
+@_option("--dry-run", is_flag=True, help="Write nothing: open each file, and count what would be copied.")
+@_option("--max-bytes-per-second", type=click.IntRange(1), help="How much to read from the source, at the most.")
+@_as_json
+def migrate(
+    source: GivenStore,
+    destination: GivenStore,
+    models: Models,
+    database: URL,
+    class_name: str | None,
+    workers: int,
+    verify: bool,
+    skip_existing: bool,
+    checkpoint: Path | None,
+    dry_run: bool,
+    max_bytes_per_second: int | None,
+    as_json: bool,
+) -> Status:
+    """Copy the files of all images from the store SOURCE to the store DESTINATION.
+
+    Stores are URLs, such as file:///var/images or s3://bucket/prefix?region=eu-west-1.  Nothing is ever deleted, and
+    nothing is written to SOURCE.  A file that could not be copied is reported, and the others are copied.
+    """
+    chosen = models.chosen(class_name)
+    old = must_exist(source, "SOURCE")
+    if source.url == destination.url:
+        raise click.UsageError("SOURCE and DESTINATION are the same store")
+    done = 0
+    with opened(database) as session, Report(as_json) as report:
+
+        def fail(image: Image, error: Exception) -> None:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise error
+            report.fail(FileKey.of(image), error)
+            report.advance()
+
+        def skip(_: Image) -> None:
+            report.counts["skipped"] += 1
+            report.advance()
+
+        plan = (migrate_base if chosen is models.base else migrate_class)(
+            session,
+            chosen,
+            old,
+            destination.store,
+            workers=workers,
+            verify=verify,
+            skip_existing=skip_existing,
+            dry_run=dry_run,
+            checkpoint=checkpoint,
+            on_error=fail,
+            on_skip=skip,
+            max_bytes_per_second=max_bytes_per_second,
+        )
+
+        def tell(status: Status) -> Status:
+            verb = "to copy" if dry_run else "copied"
+            skipped, failed = report.counts["skipped"], report.counts["failed"]
+            if failed and checkpoint is not None and not dry_run:
+                report.note(
+                    "The checkpoint is past what failed: to try that again, run this without --checkpoint and with"
+                    " --skip-existing."
+                )
+            line = f"{done:,} {verb}, {skipped:,} left out since they are there, {failed:,} failed"
+            return report.end(status, line, copied=done, skipped=skipped, failed=failed, dry_run=dry_run)
+
+        if dry_run:
+            advice = "Nothing was copied."
+        elif checkpoint is not None:
+            advice = f"Run the same again, and it goes on from {checkpoint}."
+        else:
+            advice = "What was copied stays: run the same with --skip-existing to go on."
+        with _ending(report, tell, advice):
+            report.begin("copying", partial(_left, session, models, chosen, checkpoint))
+            for _ in plan:
+                done += 1
+                report.advance()
+        return tell(Status.FOUND if report.counts["failed"] else Status.FINE)
+
+
+@group.command(epilog=_STATUSES)
+@_store_argument("store")
+@_of_images
+@_option("--probe", is_flag=True, help="Open each file, and compare its size and type with its row.")
+@_option("--sweep", is_flag=True, help="Remove files that have no row, or first show them: this alone is a dry run.")
+@_option("--dry-run/--no-dry-run", default=True, show_default=True, help="Whether --sweep just shows what it would do.")
+@_option(
+    "--older-than",
+    type=DURATION,
+    help="Leave files without a row out that are younger, as 90s, 30m, 12h or 2d; they may be of a transaction that"
+    " goes on.  [default: 1d with --sweep, else 0]",
+)
+@_as_json
+def audit(
+    store: GivenStore,
+    models: Models,
+    database: URL,
+    class_name: str | None,
+    probe: bool,
+    sweep: bool,
+    dry_run: bool,
+    older_than: datetime.timedelta | None,
+    as_json: bool,
+) -> Status:
+    """Compare the rows of all images with the files of STORE, both ways.
+
+    What does not agree is printed, and nothing is changed.  With --sweep, files that have no row are looked for alone;
+    with --sweep --no-dry-run they are removed.
+    """
+    chosen = models.chosen(class_name)
+    files = must_exist(store, "STORE")
+    if not sweep and not dry_run:
+        raise click.UsageError("--no-dry-run is for --sweep")
+    if sweep and probe:
+        raise click.UsageError("--sweep removes files without a row, and --probe is about those that have one")
+    with opened(database) as session, Report(as_json, "files") as report:
+        progress = _AuditProgress(report, partial(_left, session, models, chosen, None))
+        with _ending(report, lambda status: report.end(status, "stopped"), "Run the same again."):
+            if sweep:
+                return _sweep(session, chosen, files, older_than, dry_run, report, progress)
+            return _verify(session, chosen, files, older_than, probe, report, progress)
+
+
+_STEPS = {"files": "listing files", "rows": "reading rows", "looks": "looking into files"}
+
+
+class _AuditProgress:
+    """Each step of an audit goes over about as many files as there are rows."""
+
+    def __init__(self, report: Report, total: Callable[[], int]) -> None:
+        self._report = report
+        self._total = total
+        # Not while a step is going on: a query then would be one in the middle of its own.
+        self._counted: int | None = None
+
+    def __call__(self, step: str, done: int) -> None:
+        self._report.begin(_STEPS[step], self._count)
+        self._report.advance(done)
+
+    def _count(self) -> int:
+        if self._counted is None:
+            self._counted = self._total()
+        return self._counted
+
+
+def _verify(
+    session: Session,
+    chosen: Any,
+    store: Store,
+    older_than: datetime.timedelta | None,
+    probe: bool,
+    report: Report,
+    progress: _AuditProgress,
+) -> Status:
+    grace = older_than or datetime.timedelta(0)
+    for finding in auditing.verify(session, chosen, store, probe=probe, older_than=grace, on_progress=progress):
+        row = None if finding.row is None else {"class": finding.row[0].__name__, "key": [*map(_plain, finding.row[1])]}
+        key = None if finding.key is None else finding.key._asdict()
+        report.find(finding.kind, str(finding), reason=finding.reason, key=key, row=row, name=finding.name)
+    counts = {kind: report.counts[kind] for kind in ("missing", "unreadable", "mismatch", "orphan", "debris")}
+    line = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
+    return report.end(Status.FOUND if report.counts else Status.FINE, line, **counts)
+
+
+def _sweep(
+    session: Session,
+    chosen: Any,
+    store: Store,
+    older_than: datetime.timedelta | None,
+    dry_run: bool,
+    report: Report,
+    progress: _AuditProgress,
+) -> Status:
+    event = "removable" if dry_run else "removed"
+
+    def removed(file: StoredFile) -> None:
+        key = None if file.key is None else file.key._asdict()
+        report.find(event, f"{event}: {file.name}, {file.size:,} bytes", name=file.name, bytes=file.size, key=key)
+
+    def failed(file: StoredFile, error: Exception) -> None:
+        reason = str(error)
+        report.find("failed", f"failed: {file.name}: {reason}", name=file.name, bytes=file.size, error=reason)
+
+    grace = datetime.timedelta(days=1) if older_than is None else older_than
+    swept = auditing.sweep(
+        session, chosen, store, grace, dry_run, callback=removed, on_error=failed, on_progress=progress
+    )
+    line = f"{swept.files:,} {event}, {swept.bytes:,} bytes, {report.counts['failed']:,} failed"
+    if dry_run and swept.files:
+        report.note("Nothing was removed: --no-dry-run does it.")
+    is_found = report.counts["failed"] or (dry_run and swept.files)
+    fields = {"files": swept.files, "bytes": swept.bytes, "failed": report.counts["failed"], "dry_run": dry_run}
+    return report.end(Status.FOUND if is_found else Status.FINE, line, **fields)
+
+
+@group.command(epilog=_STATUSES)
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_as_json
+def inspect(files: tuple[Path, ...], as_json: bool) -> Status:
+    """Tell what the library sees in FILES, and whether it accepts them by its default policy.
+
+    No database is needed, and no pixel is decoded.
+    """
+    is_refused = False
+    with Report(as_json) as report:
+        for path in files:
+            try:
+                seen = inspect_file(path)
+            except OSError as error:
+                raise click.FileError(str(path), error.strerror or str(error)) from error
+            is_refused |= not seen.is_accepted
+            report.show("file", seen.lines(), **seen.fields())
+    return Status.FOUND if is_refused else Status.FINE
+
+
+@group.command(epilog=_STATUSES)
+@click.argument("photos", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+def demo(photos: tuple[Path, ...], port: int) -> Status:
+    """Show PHOTOS, or some drawings, in several sizes at http://127.0.0.1:8000.
+
+    Database and store are in a temporary folder, which is removed at the end.
+    """
+    from .demo import serve
+
+    serve(photos, port)
+    return Status.FINE
+
+
+def run() -> int:
+    """Run the command with the arguments of the process.
+
+    :returns: the exit status
+    """
+    try:
+        status = group.main(standalone_mode=False)
+        return int(status or Status.FINE)
+    except click.ClickException as error:
+        error.show()
+        return Status.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        print("Interrupted.", file=sys.stderr)
+        return Status.INTERRUPTED
+    except Ended as ended:
+        return ended.status
+    except Exception:
+        print(without_secrets(traceback.format_exc()), file=sys.stderr)
+        return Status.DEFECT
+
+
+@contextmanager
+def _ending(report: Report, tell: Callable[[Status], Status], advice: str) -> Iterator[None]:
+    """End a command that cannot go on: with a sentence, its last line, and a status."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        why, status = "Interrupted", Status.INTERRUPTED
+    except (SQLAlchemyError, OSError) as error:
+        why, status = _reason(error), Status.STOPPED
+    except (ValueError, NotImplementedError) as error:
+        # What the library refuses before it begins.
+        raise click.UsageError(without_secrets(str(error))) from error
+    else:
+        return
+    report.note(f"{why}. {advice}")
+    tell(status)
+    raise Ended(status)
+
+
+def _reason(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    text = " ".join([*str(cause).split(), *getattr(error, "__notes__", [])]) or type(cause).__name__
+    return f"Error: {without_secrets(text).rstrip('.')}"
+
+
+def _left(session: Session, models: Models, chosen: Any, kept: Path | None) -> int:
+    """How many rows there are after the checkpoint."""
+    mappers = models.mappers if chosen is models.base else [image_mapper(chosen)]
+    with Checkpoint(kept) as checkpoint:
+        return sum(count(session, mapper, KeyRange(checkpoint.get(mapper))) for mapper in mappers)
+
+
+def _plain(value: Any) -> int | str:
+    """A part of a primary key, as JSON can hold it."""
+    return value if isinstance(value, int | str) else str(value)

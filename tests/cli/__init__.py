@@ -1,0 +1,1 @@
+"""The command, as somebody at a shell and a program see it."""
