@@ -46,7 +46,7 @@ def test_programs_are_told_the_same(run: Run, tmp_path: Path) -> None:
     assert event == {
         "event": "file",
         "file": str(path),
-        "bytes": path.stat().st_size,
+        "length": path.stat().st_size,
         "mimetype": "image/jpeg",
         "width": 48,
         "height": 64,

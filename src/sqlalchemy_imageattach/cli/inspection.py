@@ -20,8 +20,8 @@ class Inspection:
     """What is in a file, as far as it can be told; what cannot is ``None``."""
 
     file: str
-    #: How long it is.
-    bytes: int
+    #: How long it is, in bytes.
+    length: int
     #: By its first bytes.
     mimetype: str | None = None
     #: Pixels, as a browser shows it.
@@ -52,7 +52,7 @@ class Inspection:
             "size": None if self.width is None else f"{self.width}x{self.height} pixels as shown{turned}",
             "frames": self.frames,
             "profile": self.profile or (None if self.width is None else "none: sRGB"),
-            "bytes": f"{self.bytes:,}",
+            "bytes": f"{self.length:,}",
             "accepted": "yes" if self.is_accepted else f"no, {self.reason}: {self.error}",
         }
         return [self.file, *(f"  {name:<9} {value}" for name, value in told.items() if value is not None)]
