@@ -23,8 +23,6 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from celery import Celery
-from celery.canvas import Signature
 from sqlalchemy import exc, inspect
 from sqlalchemy.orm import Mapper, Session, object_session
 from sqlalchemy.orm.exc import StaleDataError
@@ -39,6 +37,11 @@ from .sending import FAILED_SEND_KEY, FailedSend, enqueue
 from .sizes import Wanted
 from .store import FileKey, Store
 from .stores.layered import is_missing
+
+# isort: split
+# After .sending, which says what to install where Celery is not there.
+from celery import Celery
+from celery.canvas import Signature
 
 __all__ = ("FAILED_SEND_KEY", "PARTITION_SIZE", "FailedSend", "ImageTasks", "enqueue")
 
