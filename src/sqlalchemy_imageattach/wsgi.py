@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
@@ -62,9 +63,16 @@ class ServerMiddleware:
         response = respond(Request(environ["REQUEST_METHOD"], name, headers), self.source, self.rules)
         start_response(_STATUS_LINES[response.status], response.headers)
         body = response.body
-        if isinstance(body, bytes):
-            return [body] if body else []
         file_wrapper: Callable[..., Iterable[bytes]] | None = environ.get("wsgi.file_wrapper")
+        if isinstance(body, bytes):
+            if response.status != 200 or not body:
+                return [body] if body else []
+            # A small file, which was read already; it is sent as any other.
+            if file_wrapper is not None:
+                return file_wrapper(io.BytesIO(body), self.block_size)
+            if len(body) <= self.block_size:
+                return [body]
+            return [body[start : start + self.block_size] for start in range(0, len(body), self.block_size)]
         if file_wrapper is not None and body.path is not None:
             return file_wrapper(body.file, self.block_size)
         return _Blocks(body, self.block_size)

@@ -81,6 +81,28 @@ def test_file_wrapper_of_the_server_gets_a_whole_file(folder: Path) -> None:
     assert len(wrapped) == 1
 
 
+def test_file_wrapper_of_the_server_gets_a_small_file_and_nothing_else(folder: Path) -> None:
+    wrapped: list[tuple[bytes, int]] = []
+
+    def wrapper(file: Any, block_size: int) -> FileWrapper:
+        wrapped.append((file.read(), block_size))
+        file.seek(0)
+        return FileWrapper(file, block_size)
+
+    app = StaticServerMiddleware(inner, "/static/", folder, block_size=100)
+    _, headers, result = call(app, f"/static/{SMALL_NAME}", **{"wsgi.file_wrapper": wrapper})
+    assert (b"".join(result), headers["Content-Length"]) == (SMALL, "1024")
+    for environ in ({"REQUEST_METHOD": "HEAD"}, {"REQUEST_METHOD": "POST"}, {"HTTP_IF_NONE_MATCH": "*"}):
+        call(app, f"/static/{SMALL_NAME}", **environ, **{"wsgi.file_wrapper": wrapper})
+    call(app, "/static/missing", **{"wsgi.file_wrapper": wrapper})
+    assert wrapped == [(SMALL, 100)]
+
+
+def test_no_block_is_larger_than_was_said(folder: Path) -> None:
+    app = StaticServerMiddleware(inner, "/static/", folder, block_size=1000)
+    assert call(app, f"/static/{SMALL_NAME}")[2] == [SMALL[:1000], SMALL[1000:]]
+
+
 def test_file_is_closed_with_the_response(folder: Path) -> None:
     _, _, result = call(StaticServerMiddleware(inner, "/static/", folder), f"/static/{LARGE_NAME}")
     assert next(iter(result)) == LARGE[:8192]
