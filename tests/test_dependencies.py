@@ -12,7 +12,7 @@ from pathlib import Path
 PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 #: What only extras bring, under the names that are imported; SQLAlchemy without its own extra is without greenlet.
-OPTIONAL = ["celery", "click", "greenlet", "obstore", "pillow_heif", "pypdfium2", "rich", "typer"]
+OPTIONAL = ["celery", "click", "greenlet", "obstore", "opentelemetry", "pillow_heif", "pypdfium2", "rich", "typer"]
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
@@ -54,6 +54,18 @@ def test_a_module_that_needs_an_extra_says_so():
             print(error)
     """)
     assert answer.stdout == "Celery needs an extra: pip install 'SQLAlchemy-ImageAttach[celery]'\n"
+
+
+def test_spans_without_opentelemetry_say_what_to_install():
+    answer = run("""
+        from sqlalchemy_imageattach import MissingDependencyError
+        from sqlalchemy_imageattach.instrumentation import opentelemetry_spans
+        try:
+            opentelemetry_spans()
+        except MissingDependencyError as error:
+            print(error)
+    """)
+    assert answer.stdout == "spans need OpenTelemetry: pip install opentelemetry-api\n"
 
 
 def test_no_requirement_has_an_upper_bound():

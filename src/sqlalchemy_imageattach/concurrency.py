@@ -6,12 +6,14 @@ true that
 
 - a call that was started is finished before its caller goes on, even when the task is cancelled: otherwise a file could
   arrive after the transaction that it belongs to was undone;
-- the caller gets the error, at the place of the call.
+- the caller gets the error, at the place of the call;
+- what runs in a thread sees the context variables of its caller: the current store, the current span of a trace.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -76,7 +78,11 @@ def _call_all(functions: Sequence[Callable[[], object]], workers: int) -> list[B
         return [_error_of(function) for function in functions]
     with ThreadPoolExecutor(workers, thread_name_prefix="imageattach") as pool:
         # Each worker takes a share at once: a future for each file would cost more than writing a small file does.
-        shares = pool.map(lambda start: [_error_of(function) for function in functions[start::workers]], range(workers))
+        shares = pool.map(
+            lambda start, context: context.run(lambda: [_error_of(function) for function in functions[start::workers]]),
+            range(workers),
+            [contextvars.copy_context() for _ in range(workers)],
+        )
         errors: list[BaseException | None] = [None] * len(functions)
         for start, share in enumerate(shares):
             errors[start::workers] = share

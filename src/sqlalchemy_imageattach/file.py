@@ -19,7 +19,16 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-__all__ = ("SPOOL_SIZE", "FileProxy", "ReusableFileProxy", "SeekableFileProxy", "is_on_disk", "send", "spooled")
+__all__ = (
+    "SPOOL_SIZE",
+    "FileProxy",
+    "ReusableFileProxy",
+    "SeekableFileProxy",
+    "bytes_left",
+    "is_on_disk",
+    "send",
+    "spooled",
+)
 
 #: A copy of a file is kept in memory up to this size, in bytes; a larger one goes to a temporary file.
 SPOOL_SIZE = 1 << 20
@@ -80,6 +89,21 @@ def is_on_disk(file: IO[bytes]) -> bool:
     if not (type(file) is io.BufferedReader and type(file.raw) is io.FileIO):
         return False
     return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+
+
+def bytes_left(file: IO[bytes]) -> int | None:
+    """Tell how many bytes a file has from its position to its end, without reading any.
+
+    :param file: any file
+    :returns: the number; ``None`` for what is neither on disk nor in memory
+
+    >>> import io
+    >>> bytes_left(io.BytesIO(b"bytes"))
+    5
+    """
+    if is_on_disk(file):
+        return os.fstat(file.fileno()).st_size - file.tell()
+    return file.getbuffer().nbytes - file.tell() if type(file) is io.BytesIO else None
 
 
 def _send_within_kernel(file: IO[bytes], descriptor: int) -> int:

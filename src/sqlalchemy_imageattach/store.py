@@ -12,7 +12,8 @@ text that makes each file's name its own, so that a file is never overwritten.  
 - a store whose methods do not (just the documented arguments) is never handed one: see :func:`takes_revision`;
 - ``delete_file`` of a file that is not there is silent, ``get_file`` of it is an :exc:`OSError`.
 
-The layers above work with keys, and call :meth:`~Store.put_key`, :meth:`~Store.get_key` and :meth:`~Store.delete_key`.
+The layers above work with keys, and call :meth:`~Store.put_key`, :meth:`~Store.get_key` and :meth:`~Store.delete_key`,
+which :mod:`~sqlalchemy_imageattach.instrumentation` measures.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypedDict, cast
 
 from .file import FileProxy, SeekableFileProxy, spooled
+from .instrumentation import measured
 
 if TYPE_CHECKING:
     from .entity import Image
@@ -200,7 +202,8 @@ class Store:
         :param reproducible: whether it can be computed again
         :raises OSError: when it could not be stored
         """
-        self.put_file(file, *key[:5], reproducible, **self._revision(key))
+        with measured("put", key.mimetype, file=file, store=self, key=key):
+            self.put_file(file, *key[:5], reproducible, **self._revision(key))
 
     def get_key(self, key: FileKey) -> IO[bytes]:
         """Open a file: :meth:`get_file`, with the revision if the store takes it.
@@ -209,7 +212,10 @@ class Store:
         :returns: a readable binary file, which the caller closes
         :raises OSError: when there is no such file
         """
-        return self.get_file(*key[:5], **self._revision(key))
+        with measured("get", key.mimetype, store=self, key=key) as measurement:
+            file = self.get_file(*key[:5], **self._revision(key))
+            measurement.opened(file)
+        return file
 
     def delete_key(self, key: FileKey) -> None:
         """Delete a file: :meth:`delete_file`, with the revision if the store takes it.
@@ -217,7 +223,8 @@ class Store:
         :param key: the name
         :raises OSError: when the file is there, and stays
         """
-        self.delete_file(*key[:5], **self._revision(key))
+        with measured("delete", key.mimetype, store=self, key=key):
+            self.delete_file(*key[:5], **self._revision(key))
 
     def url_of_key(self, key: FileKey) -> str:
         """Make a file's URL: :meth:`get_url`, with the revision if the store takes it.

@@ -9,6 +9,7 @@ from faults import FaultyServer
 from keys import PICTURE, PLAIN, get, image, put
 
 from sqlalchemy_imageattach.exc import ImageNotFoundError
+from sqlalchemy_imageattach.instrumentation import Event, subscribe, unsubscribe
 from sqlalchemy_imageattach.stores.s3 import S3SandboxStore, S3Store
 
 
@@ -74,3 +75,16 @@ def test_sandbox_takes_the_documented_arguments() -> None:
     for each in (under, over):
         assert (each.access_key, each.secret_key, each.max_age) == ("access", "secret", 60)
         assert (each.max_retry, each.signed_urls) == (3, 60)
+
+
+def test_sandbox_tells_subscribers_of_the_bucket_that_was_asked(sandbox: S3SandboxStore) -> None:
+    events: list[Event] = []
+    subscribe(events.append)
+    try:
+        put(sandbox, b"bytes", PLAIN)
+        get(sandbox, PLAIN)
+        sandbox.delete_key(PLAIN)
+    finally:
+        unsubscribe(events.append)
+    assert [(event.name, event.file_size) for event in events] == [("put", 5), ("get", 5), ("delete", None)]
+    assert {event.store for event in events} == {sandbox.overriding}

@@ -30,6 +30,7 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 from ..exc import InvalidImageError
+from ..instrumentation import measured
 from .engine import Job, choose
 from .filters import DEFAULT_FILTER, FILTERS, check_filter, filter_name
 from .formats import read_header, sniff
@@ -138,5 +139,6 @@ def resize(
                 f"and {job.mimetype} has at most {_MAX_SIDES[job.mimetype]} a side",
                 reason="target_too_large",
             )
-        made, made_width, made_height = choose(job).resize(job)
+        with measured("decode", header.mimetype, file_size=len(data)):
+            made, made_width, made_height = choose(job).resize(job)
     return Resized(made, made_width, made_height, job.mimetype)

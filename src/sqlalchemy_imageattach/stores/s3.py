@@ -22,6 +22,7 @@ import re
 from typing import IO, Any, ClassVar, TypedDict, Unpack
 
 from ..exc import ImageNotFoundError, StoreError
+from ..instrumentation import measured
 from ..store import FileKey, StoredFile
 from .base import DEFAULT_MAX_AGE, CloudStore
 from .failures import Reason
@@ -239,11 +240,14 @@ class S3SandboxStore(SandboxStore[S3Store]):
     def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
         # Without a condition: there may be a mark.
         attributes = self.overriding._attributes(key.mimetype, reproducible)
-        self.overriding._put(self.overriding._name(key), file, attributes, create=False)
+        with measured("put", key.mimetype, file=file, store=self.overriding, key=key):
+            self.overriding._put(self.overriding._name(key), file, attributes, create=False)
 
     def get_key(self, key: FileKey) -> IO[bytes]:
         try:
-            file, result = self.overriding._get(self.overriding._name(key))
+            with measured("get", key.mimetype, store=self.overriding, key=key) as measurement:
+                file, result = self.overriding._get(self.overriding._name(key))
+                measurement.opened(file)
         except ImageNotFoundError:
             return self.underlying.get_key(key)
         if self._is_mark(result):
@@ -253,7 +257,8 @@ class S3SandboxStore(SandboxStore[S3Store]):
 
     def delete_key(self, key: FileKey) -> None:
         attributes = self.overriding._attributes(self.DELETED_MARK_MIMETYPE, True)
-        self.overriding._put(self.overriding._name(key), io.BytesIO(), attributes, create=False)
+        with measured("delete", key.mimetype, store=self.overriding, key=key):
+            self.overriding._put(self.overriding._name(key), io.BytesIO(), attributes, create=False)
 
     def has_key(self, key: FileKey) -> bool:
         try:
