@@ -41,13 +41,13 @@ from sqlalchemy.sql.functions import now
 from .attachment import ATTRIBUTE, INFO_KEY, attachment_of, find_store
 from .concurrency import call, run
 from .context import current_store
+from .flush import listen_to_images
 from .html import img
 from .imagequery import BaseImageQuery
 from .imageset import POLICY_KEY, BaseImageSet, ImageSet, SingleImageSet
 from .imagesubset import ImageSubset, MultipleImageSet, watch_keys
 from .imaging import ImagePolicy
 from .imaging.types import VECTOR_TYPES
-from .ledger import listen_to_images
 from .owners import listen_to_owners
 from .store import Store
 
