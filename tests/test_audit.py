@@ -26,6 +26,7 @@ from sqlalchemy_imageattach.audit import Finding, Swept, sweep, verify
 from sqlalchemy_imageattach.context import current_store, store_context
 from sqlalchemy_imageattach.entity import Image
 from sqlalchemy_imageattach.exc import StoreError
+from sqlalchemy_imageattach.migration import migrate_class
 from sqlalchemy_imageattach.store import FileKey, Store, StoredFile
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -633,3 +634,19 @@ def test_an_async_session_audits_by_run_sync(sqlite: Engine, sqlite_url: URL) ->
         return findings, swept
 
     assert asyncio.run(audit()) == ({("orphan", cover(9))}, (1, 5))
+
+
+def test_files_that_another_machine_s_mime_types_named_are_there_and_get_today_s_name_by_a_move(
+    sqlite: Engine, tmp_path: Path
+) -> None:
+    old, new = (FileSystemStore(tmp_path / name, "https://example.com/") for name in ("old", "new"))
+    with Session(sqlite) as session:
+        session.add(user := User())
+        user.cover.from_blob(picture(format="WEBP"), old)
+        session.commit()
+        (path,) = (tmp_path / "old").rglob("*.webp")
+        path.rename(path.with_name(path.stem + "None"))
+        assert list(verify(session, UserCover, old, probe=True)) == []
+        migrate_class(session, UserCover, old, new).execute()
+        assert list(verify(session, UserCover, new)) == []
+    assert [each.name for each in (tmp_path / "new").rglob("*.webp")] == [path.name]

@@ -29,7 +29,7 @@ from urllib.parse import quote
 from .conditions import conditional_status, requested_range
 from .exc import StoreError
 from .store import FileKey, Store, takes_revision
-from .stores.naming import key_of, mimetype_of, path_of, revision_of
+from .stores.naming import key_of, mimetype_of, names_of, path_of, revision_of
 
 __all__ = ("Body", "Folder", "Found", "Request", "Response", "Rules", "Source", "Stored", "respond")
 
@@ -157,6 +157,13 @@ class Folder:
         self._real = ""
 
     def find(self, name: str) -> Found | None:
+        found = self._find(name)
+        if found is None and (key := key_of(name)) is not None:
+            # As a store in this folder finds it.
+            found = next(filter(None, map(self._find, names_of(key)[1:])), None)
+        return found
+
+    def _find(self, name: str) -> Found | None:
         path = path_of(self._path, name)
         if path is None:
             return None

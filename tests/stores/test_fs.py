@@ -12,11 +12,13 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from keys import get
 
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
+from sqlalchemy_imageattach.serving import Folder
 from sqlalchemy_imageattach.store import FileKey
 from sqlalchemy_imageattach.stores import fs
 from sqlalchemy_imageattach.stores.fs import FileSystemStore, HttpExposedFileSystemStore
@@ -44,6 +46,34 @@ def test_file_of_a_row_without_a_revision_is_where_the_original_library_put_it(
 ) -> None:
     store.put_file(io.BytesIO(b"bytes"), *PICTURE, False)
     assert names(tmp_path) == {"images/user-picture/42/17/17042.640x480.jpe"}
+
+
+@pytest.mark.parametrize(
+    ("mimetype", "suffix", "other"),
+    [
+        ("image/webp", ".webp", "None"),
+        ("image/bmp", ".bmp", "None"),
+        ("image/tiff", ".tiff", ".tif"),
+        ("image/svg+xml", ".svg", ".svgz"),
+    ],
+)
+def test_file_that_the_original_library_named_by_another_machine_s_mime_types_is_found(
+    store: FileSystemStore, tmp_path: Path, mimetype: str, suffix: str, other: str
+) -> None:
+    key = FileKey("user-picture", 17042, 640, 480, mimetype)
+    folder = tmp_path / "images/user-picture/42/17"
+    folder.mkdir(parents=True)
+    (folder / f"17042.640x480{other}").write_bytes(b"from 2017")
+    assert get(store, key) == b"from 2017"
+    found = Folder(tmp_path / "images").find(f"user-picture/42/17/17042.640x480{suffix}")
+    assert found is not None
+    os.close(cast("int", found.file))
+    with pytest.raises(ImageNotFoundError):
+        store.get_key(key._replace(revision="k3v9q2"))
+    store.put_key(io.BytesIO(b"new"), key, False)
+    assert get(store, key) == b"new"
+    store.delete_key(key)
+    assert names(tmp_path) == set()
 
 
 def test_revision_is_in_the_name(store: FileSystemStore, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from faults import FaultyServer, refused
 from keys import BIG, KEY, PICTURE, PLAIN, get, image, put
 
-from sqlalchemy_imageattach.exc import StoreError
+from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
 from sqlalchemy_imageattach.stores.s3 import BASE_URL_FORMAT, DEFAULT_MAX_AGE, S3Store
 
 # Names and URLs
@@ -31,6 +31,19 @@ def test_object_of_a_row_without_a_revision_is_named_as_the_original_library_did
 def test_object_that_the_original_library_stored_is_read(s3: S3Store, boto: Any) -> None:
     boto.put_object(Bucket=s3.bucket, Key=f"{s3.prefix}/user-picture/17042/640x480.jpe", Body=b"from 2017")
     assert get(s3, PLAIN) == b"from 2017"
+
+
+def test_object_that_the_original_library_named_by_another_machine_s_mime_types_is_found(
+    s3: S3Store, boto: Any
+) -> None:
+    key = PLAIN._replace(mimetype="image/webp")
+    boto.put_object(Bucket=s3.bucket, Key=f"{s3.prefix}/user-picture/17042/640x480None", Body=b"from 2017")
+    assert s3.has_key(key)
+    assert get(s3, key) == b"from 2017"
+    s3.delete_key(key)
+    assert not s3.has_key(key)
+    with pytest.raises(ImageNotFoundError, match=r"640x480\.webp"):
+        get(s3, key)
 
 
 @pytest.mark.parametrize(

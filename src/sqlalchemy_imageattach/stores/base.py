@@ -17,13 +17,15 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
+from ..exc import ImageNotFoundError
 from ..store import FileKey, Store, StoredFile
 from .bucket import Bucket, check_range
-from .naming import key_of, name_of
+from .naming import key_of, names_of
 from .runtime import require
 
 if TYPE_CHECKING:
@@ -104,7 +106,14 @@ class CloudStore(Bucket, Store):
     def get_file(
         self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
     ) -> IO[bytes]:
-        return self._get(self._name(FileKey(object_type, object_id, width, height, mimetype, revision)))[0]
+        name, *others = self._names(FileKey(object_type, object_id, width, height, mimetype, revision))
+        try:
+            return self._get(name)[0]
+        except ImageNotFoundError:
+            for other in others:
+                with suppress(ImageNotFoundError):
+                    return self._get(other)[0]
+            raise
 
     def get_url(
         self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
@@ -121,7 +130,8 @@ class CloudStore(Bucket, Store):
     def delete_file(
         self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
     ) -> None:
-        self._delete(self._name(FileKey(object_type, object_id, width, height, mimetype, revision)))
+        for name in self._names(FileKey(object_type, object_id, width, height, mimetype, revision)):
+            self._delete(name)
 
     def has_key(self, key: FileKey) -> bool:
         """Tell whether a file is there, without fetching it.
@@ -130,7 +140,7 @@ class CloudStore(Bucket, Store):
         :returns: whether it is there
         :raises StoreError: when the server does not say
         """
-        return self._size(self._name(key)) is not None
+        return any(self._size(name) is not None for name in self._names(key))
 
     def list_files(self) -> Iterator[StoredFile]:
         """List the files of this store, a page at a time; what is not of its making is left out.
@@ -156,15 +166,22 @@ class CloudStore(Bucket, Store):
         return super().locate(image) if self.signed_urls is None else self.url_of_key(FileKey.of(image))
 
     def _name(self, key: FileKey) -> str:
-        object_type, _, rest = name_of(key).partition("/")
-        object_id, _, size = rest.rpartition("/")[2].partition(".")
-        name = f"{object_type}/{object_id}/{size}"
-        return f"{self.prefix}/{name}" if self.prefix else name
+        return self._names(key)[0]
+
+    def _names(self, key: FileKey) -> list[str]:
+        start = f"{self.prefix}/" if self.prefix else ""
+        return [start + _object_name(name) for name in names_of(key)]
 
     def _attributes(self, mimetype: str, reproducible: bool) -> dict[str, str]:
         attributes = {"Content-Type": mimetype, "Cache-Control": f"max-age={self.max_age}"}
         storage_class = self._storage_class(reproducible)
         return attributes if storage_class is None else attributes | {"Storage-Class": storage_class}
+
+
+def _object_name(name: str) -> str:
+    object_type, _, rest = name.partition("/")
+    object_id, _, size = rest.rpartition("/")[2].partition(".")
+    return f"{object_type}/{object_id}/{size}"
 
 
 def _key_of_object(name: str) -> FileKey | None:

@@ -33,7 +33,7 @@ from ..serving import DEFAULT_RULES, Folder, Rules, Source
 from ..store import FileKey, Store, StoredFile
 from ..wsgi import StaticServerMiddleware
 from .http import HttpExposure
-from .naming import guess_extension, key_of, name_of, path_of
+from .naming import guess_extension, key_of, name_of, names_of, path_of
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -86,7 +86,7 @@ class BaseFileSystemStore(Store):
         reproducible: bool,
         revision: str | None = None,
     ) -> None:
-        path = self._path(FileKey(object_type, object_id, width, height, mimetype, revision))
+        path = self._paths(FileKey(object_type, object_id, width, height, mimetype, revision))[0]
         folder = os.path.dirname(path)
         aside = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
         try:
@@ -114,16 +114,17 @@ class BaseFileSystemStore(Store):
     def delete_file(
         self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
     ) -> None:
-        _remove(self._path(FileKey(object_type, object_id, width, height, mimetype, revision)))
+        for path in self._paths(FileKey(object_type, object_id, width, height, mimetype, revision)):
+            _remove(path)
 
     def get_file(
         self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
     ) -> IO[bytes]:
-        path = self._path(FileKey(object_type, object_id, width, height, mimetype, revision))
-        try:
-            return open(path, "rb")
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", path) from None
+        paths = self._paths(FileKey(object_type, object_id, width, height, mimetype, revision))
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return open(path, "rb")
+        raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", paths[0])
 
     def get_url(
         self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
@@ -159,11 +160,9 @@ class BaseFileSystemStore(Store):
                     modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
                     yield StoredFile(name, status.st_size, modified, key, partial(_remove, entry.path))
 
-    def _path(self, key: FileKey) -> str:
-        name = name_of(key)
-        path = path_of(self._folder, name)
-        assert path is not None, name  # name_of() refuses what is no name
-        return path
+    def _paths(self, key: FileKey) -> list[str]:
+        paths = [path_of(self._folder, name) for name in names_of(key)]
+        return [path for path in paths if path is not None]  # names_of() refuses what is no name
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.path!r})"

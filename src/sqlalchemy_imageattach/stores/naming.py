@@ -24,10 +24,22 @@ import re
 from ..imaging.types import SUFFIXES
 from ..store import FileKey
 
-__all__ = ("guess_extension", "key_of", "mimetype_of", "name_of", "path_of", "revision_of")
+__all__ = ("guess_extension", "key_of", "mimetype_of", "name_of", "names_of", "path_of", "revision_of")
 
 # The first of several types with one suffix is the one that this library reads and writes.
 _MIMETYPES = {suffix: mimetype for mimetype, suffix in reversed(list(SUFFIXES.items()))}
+
+# The original library asked the machine's mime.types.  Where that put another suffix first, or had no such type at all,
+# and Python neither, its files are called so: 1.640x480None.
+_FORMER_SUFFIXES = {
+    "image/bmp": ("None",),
+    "image/svg+xml": (".svgz", "None"),
+    "image/tiff": (".tif",),
+    "image/webp": ("None",),
+    "image/x-icon": ("None",),
+    "image/x-ms-bmp": ("None",),
+    "image/x-webp": ("None",),
+}
 
 _FILE_NAME = re.compile(r"(-?[0-9]{1,200})\.([0-9]{1,20})x([0-9]{1,20})(?:\.([0-9a-z]+))?(\.[0-9a-z]+)")
 _REVISION = re.compile(r"[0-9a-z]+")
@@ -74,6 +86,21 @@ def name_of(key: FileKey) -> str:
         raise ValueError(f"expected a revision of lower-case letters and digits, not {revision!r}")
     folder = f"{object_type}/{object_id % 1000}/{object_id // 1000}"
     return f"{folder}/{object_id}.{width}x{height}{middle}{guess_extension(mimetype)}"
+
+
+def names_of(key: FileKey) -> list[str]:
+    """Make every name that a file may have: without a revision, also those that the original library gave it elsewhere.
+
+    :param key: the file's key
+    :returns: what :func:`name_of` makes, and then the others, under which nothing is ever put
+    :raises ValueError: when the key cannot be a name
+
+    >>> names_of(FileKey('user-picture', 1, 640, 480, 'image/webp'))
+    ['user-picture/1/0/1.640x480.webp', 'user-picture/1/0/1.640x480None']
+    """
+    name = name_of(key)
+    suffixes = _FORMER_SUFFIXES.get(key.mimetype, ()) if key.revision is None else ()
+    return [name, *(name.removesuffix(guess_extension(key.mimetype)) + suffix for suffix in suffixes)]
 
 
 def key_of(name: str) -> FileKey | None:
