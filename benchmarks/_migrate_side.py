@@ -82,13 +82,12 @@ def synced():
     return to_a_folder(sync=True)
 
 
-def to_s3(workers):
-    """Seconds to move everything to S3."""
+def s3():
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
     import services
     from sqlalchemy_imageattach.stores.s3 import S3Store
 
-    destination = S3Store(
+    return S3Store(
         services.S3_BUCKET,
         access_key=services.S3_ACCESS_KEY,
         secret_key=services.S3_SECRET_KEY,
@@ -96,7 +95,25 @@ def to_s3(workers):
         endpoint_url=sys.argv[4],
         prefix=secrets.token_hex(8),
     )
-    return move(destination, workers=int(workers))
+
+
+def to_s3(workers):
+    """Seconds to move everything to S3."""
+    return move(s3(), workers=int(workers))
+
+
+def audited_by_rows(workers):
+    """Seconds to ask S3 for the file of each row, as a part of an audit does."""
+    from sqlalchemy_imageattach.audit import verify
+    from sqlalchemy_imageattach.keys import ALL_KEYS
+
+    store = s3()
+    move(store, workers=16)
+    store.workers = int(workers)
+    with Session() as session:
+        start = time.perf_counter()
+        assert not list(verify(session, UserPicture, store, keys=ALL_KEYS))
+        return time.perf_counter() - start
 
 
 for line in sys.stdin:

@@ -38,7 +38,12 @@ def folder_to_s3(folder: Path, address: str, rounds: int, files: int) -> None:
         assert proxy.stdout
         slow = proxy.stdout.readline().strip()
         with Side(sys.executable, "_migrate_side.py", "ours", folder / "to-s3", files, slow) as side:
-            answers = in_turn({"16 workers": (side, "to_s3 16"), "1 worker": (side, "to_s3 1")}, rounds)
+            asks = {
+                "16 workers": (side, "to_s3 16"),
+                "1 worker": (side, "to_s3 1"),
+                "audited by rows, 16 workers": (side, "audited_by_rows 16"),
+            }
+            answers = in_turn(asks, rounds)
     finally:
         proxy.kill()
         proxy.wait()

@@ -17,6 +17,7 @@ from models import Base, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.audit import verify
 from sqlalchemy_imageattach.bulk import batches, image_mapper, key_ranges
 from sqlalchemy_imageattach.entity import Image
+from sqlalchemy_imageattach.exc import StoreError
 from sqlalchemy_imageattach.keys import ALL_KEYS, KeyRange, key_from_json, key_to_json
 from sqlalchemy_imageattach.migration import migrate_class
 from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -167,6 +168,26 @@ def test_the_audit_of_a_range_tells_of_its_rows_alone_and_of_no_orphans(pictures
     session.rollback()
     findings = list(verify(session, UserPicture, store, keys=KeyRange((2, 0, 0), (5, 64, 48))))
     assert [(finding.kind, finding.row[1][0]) for finding in findings] == [("missing", 3), ("missing", 5)]
+
+
+def test_without_probe_the_audit_of_a_range_opens_no_file(pictures, monkeypatch):
+    session, store = pictures
+    asked = []
+    monkeypatch.setattr(store, "has_key", lambda key: asked.append(key.object_id) or True, raising=False)
+    monkeypatch.setattr(store, "get_file", lambda *key: pytest.fail("it was opened"))
+    assert list(verify(session, UserPicture, store, keys=ALL_KEYS)) == []
+    assert asked == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_store_that_cannot_be_reached_ends_the_audit_of_a_range(pictures, monkeypatch):
+    session, store = pictures
+
+    def has_key(key):
+        raise StoreError("no answer")
+
+    monkeypatch.setattr(store, "has_key", has_key, raising=False)
+    with pytest.raises(StoreError, match="no answer"):
+        list(verify(session, UserPicture, store, keys=ALL_KEYS))
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,8 @@ def verify(
     :param probe: whether to open each file, and to compare its size in pixels and its type with its row
     :param older_than: files without a row that are not older are left out; their transactions may still be going on
     :param keys: which rows of one image class, as :func:`~sqlalchemy_imageattach.bulk.key_ranges` splits it for several
-        processes.  The store is asked for the file of each then, and files without a row are not looked for.
+        processes.  The store is asked for the file of each then, which without ``probe`` is not opened; files without a
+        row are not looked for.
     :param on_progress: called with the step that goes on, and how many files or rows it has done so far
     :returns: an iterator over what does not agree; nothing is done before it is asked
     :raises TypeError: when an argument is of another type
@@ -135,7 +136,7 @@ def verify(
     if keys is None:
         return _verify(audit, probe, grace)
     check_keys(image_mapper(declarative_base), keys)
-    return _look_at(audit, audit.rows(keys), probe)
+    return _look_at(audit, audit.rows(keys) if probe else _rows_without_file(audit, keys), probe)
 
 
 def sweep(
@@ -314,6 +315,20 @@ def _sweep(
                     on_error(file, error)
         _log(audit.store, left_alone)
     return Swept(count, size)
+
+
+def _rows_without_file(audit: _Audit, keys: KeyRange) -> Iterator[Row]:
+    with closing(side_by_side(partial(_has_file, audit.store), audit.rows(keys), audit.store.workers)) as asked:
+        for row, has_file, error in asked:
+            # A store that cannot be reached says nothing about a file.
+            if error is not None:
+                raise error
+            if not has_file:
+                yield row
+
+
+def _has_file(store: Store, row: Row) -> bool:
+    return holds(store, row.key)
 
 
 def _look_at(audit: _Audit, rows: Iterable[Row], probe: bool) -> Iterator[Finding]:
