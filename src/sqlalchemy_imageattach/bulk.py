@@ -95,18 +95,23 @@ def image_mapper(cls: Any) -> Mapper[Any]:
     return mapper
 
 
-def batches(session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS) -> Iterator[Sequence[Any]]:
+def batches(
+    session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS, *, originals: bool = False
+) -> Iterator[Sequence[Any]]:
     """Read all images of a class and its subclasses, in the order of their keys.
 
     :param session: the session to read them with
     :param mapper: the mapper of the class
     :param keys: which of them
+    :param originals: whether just originals are wanted
     :returns: an iterator over lists of up to :data:`BATCH_SIZE` images
     :raises NotImplementedError: when the class is loaded from several tables at once, each with keys of its own
     """
     columns, compares_rows = _ordered(session, mapper)
     # What the model loads eagerly is not needed here.
     statement = select(mapper).order_by(*columns).limit(BATCH_SIZE).options(lazyload("*"))
+    if originals:
+        statement = statement.where(mapper.class_.original)
     while True:
         with reading(session):
             batch = session.scalars(statement.where(*within(columns, keys, compares_rows))).all()
@@ -116,19 +121,21 @@ def batches(session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS) ->
         yield batch
 
 
-def count(session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS) -> int:
+def count(session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS, *, originals: bool = False) -> int:
     """Count the images of a class and its subclasses.
 
     :param session: the session to count them with
     :param mapper: the mapper of the class
     :param keys: which of them
+    :param originals: whether just originals are wanted
     :returns: how many rows :func:`batches` would read now
     """
     columns, compares_rows = _ordered(session, mapper)
+    statement = select(func.count()).select_from(mapper).where(*within(columns, keys, compares_rows))
+    if originals:
+        statement = statement.where(mapper.class_.original)
     with reading(session):
-        return (
-            session.scalar(select(func.count()).select_from(mapper).where(*within(columns, keys, compares_rows))) or 0
-        )
+        return session.scalar(statement) or 0
 
 
 def key_ranges(session: Session, cls: type[Image], size: int) -> Iterator[KeyRange]:

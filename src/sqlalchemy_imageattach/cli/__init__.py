@@ -3,6 +3,7 @@
 ::
 
     commands     the commands, and their options
+    auditing     what an audit tells
     arguments    what the options name: models, a database, stores, a time
     report       what a command tells: lines and a progress bar for people, JSON for programs
     inspection   what the library sees in a file

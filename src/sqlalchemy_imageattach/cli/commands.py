@@ -17,15 +17,16 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from .. import audit as auditing
 from ..bulk import count, image_mapper
 from ..checkpoint import Checkpoint
 from ..entity import Image
 from ..keys import KeyRange
 from ..migration import migrate as migrate_base
 from ..migration import migrate_class
-from ..store import FileKey, Store, StoredFile
+from ..rebuilding import make_thumbnails
+from ..store import FileKey
 from ..version import VERSION
+from . import auditing
 from .arguments import DATABASE, DURATION, MODELS, STORE, GivenStore, Models, must_exist, opened, without_secrets
 from .inspection import inspect_file
 from .report import Ended, Report, Status
@@ -123,9 +124,7 @@ def migrate(
     with opened(database) as session, Report(as_json) as report:
 
         def fail(image: Image, error: Exception) -> None:
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise error
-            report.fail(FileKey.of(image), error)
+            _fail(report, image, error)
             report.advance()
 
         def skip(_: Image) -> None:
@@ -208,83 +207,81 @@ def audit(
     if sweep and probe:
         raise click.UsageError("--sweep removes files without a row, and --probe is about those that have one")
     with opened(database) as session, Report(as_json, "files") as report:
-        progress = _AuditProgress(report, partial(_left, session, models, chosen, None))
+        total = partial(_left, session, models, chosen, None)
         with _ending(report, lambda status: report.end(status, "stopped"), "Run the same again."):
             if sweep:
-                return _sweep(session, chosen, files, older_than, dry_run, report, progress)
-            return _verify(session, chosen, files, older_than, probe, report, progress)
+                grace = datetime.timedelta(days=1) if older_than is None else older_than
+                return auditing.sweep(session, chosen, files, grace, dry_run, report, total)
+            grace = older_than or datetime.timedelta(0)
+            return auditing.verify(session, chosen, files, grace, probe, report, total)
 
 
-_STEPS = {"files": "listing files", "rows": "reading rows", "looks": "looking into files"}
-
-
-class _AuditProgress:
-    """Each step of an audit goes over about as many files as there are rows."""
-
-    def __init__(self, report: Report, total: Callable[[], int]) -> None:
-        self._report = report
-        self._total = total
-        # Not while a step is going on: a query then would be one in the middle of its own.
-        self._counted: int | None = None
-
-    def __call__(self, step: str, done: int) -> None:
-        self._report.begin(_STEPS[step], self._count)
-        self._report.advance(done)
-
-    def _count(self) -> int:
-        if self._counted is None:
-            self._counted = self._total()
-        return self._counted
-
-
-def _verify(
-    session: Session,
-    chosen: Any,
-    store: Store,
-    older_than: datetime.timedelta | None,
-    probe: bool,
-    report: Report,
-    progress: _AuditProgress,
+@group.command(epilog=_STATUSES)
+@_store_argument("store")
+@_of_images
+@_option("--width", "widths", type=click.IntRange(1), multiple=True, help="Pixels; may be given several times.")
+@_option("--height", "heights", type=click.IntRange(1), multiple=True, help="Pixels; may be given several times.")
+@_option("--ratio", "ratios", type=float, multiple=True, help="Times the original; may be given several times.")
+@_option("--only-missing", is_flag=True, help="Leave the sizes that are there; else they are made anew.")
+@_workers
+@_checkpoint
+@_as_json
+def thumbnails(
+    store: GivenStore,
+    models: Models,
+    database: URL,
+    class_name: str | None,
+    widths: tuple[int, ...],
+    heights: tuple[int, ...],
+    ratios: tuple[float, ...],
+    only_missing: bool,
+    workers: int,
+    checkpoint: Path | None,
+    as_json: bool,
 ) -> Status:
-    grace = older_than or datetime.timedelta(0)
-    for finding in auditing.verify(session, chosen, store, probe=probe, older_than=grace, on_progress=progress):
-        row = None if finding.row is None else {"class": finding.row[0].__name__, "key": [*map(_plain, finding.row[1])]}
-        key = None if finding.key is None else finding.key._asdict()
-        report.find(finding.kind, str(finding), reason=finding.reason, key=key, row=row, name=finding.name)
-    counts = {kind: report.counts[kind] for kind in ("missing", "unreadable", "mismatch", "orphan", "debris")}
-    line = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
-    return report.end(Status.FOUND if report.counts else Status.FINE, line, **counts)
+    """Make thumbnails of all originals in STORE.
 
+    Give at least one size.  An original that cannot be decoded is reported, and the others are made.
+    """
+    chosen = models.chosen(class_name)
+    files = must_exist(store, "STORE")
+    if not (widths or heights or ratios):
+        raise click.UsageError("give at least one of --width, --height and --ratio")
+    done = 0
+    with opened(database) as session, Report(as_json, "originals") as report:
 
-def _sweep(
-    session: Session,
-    chosen: Any,
-    store: Store,
-    older_than: datetime.timedelta | None,
-    dry_run: bool,
-    report: Report,
-    progress: _AuditProgress,
-) -> Status:
-    event = "removable" if dry_run else "removed"
+        def tell(status: Status) -> Status:
+            failed = report.counts["failed"]
+            if failed and checkpoint is not None:
+                report.note(
+                    "The checkpoint is past what failed: to try that again, run this without --checkpoint and with"
+                    " --only-missing."
+                )
+            return report.end(status, f"{done:,} made, {failed:,} failed", made=done, failed=failed)
 
-    def removed(file: StoredFile) -> None:
-        key = None if file.key is None else file.key._asdict()
-        report.find(event, f"{event}: {file.name}, {file.size:,} bytes", name=file.name, bytes=file.size, key=key)
-
-    def failed(file: StoredFile, error: Exception) -> None:
-        reason = str(error)
-        report.find("failed", f"failed: {file.name}: {reason}", name=file.name, bytes=file.size, error=reason)
-
-    grace = datetime.timedelta(days=1) if older_than is None else older_than
-    swept = auditing.sweep(
-        session, chosen, store, grace, dry_run, callback=removed, on_error=failed, on_progress=progress
-    )
-    line = f"{swept.files:,} {event}, {swept.bytes:,} bytes, {report.counts['failed']:,} failed"
-    if dry_run and swept.files:
-        report.note("Nothing was removed: --no-dry-run does it.")
-    is_found = report.counts["failed"] or (dry_run and swept.files)
-    fields = {"files": swept.files, "bytes": swept.bytes, "failed": report.counts["failed"], "dry_run": dry_run}
-    return report.end(Status.FOUND if is_found else Status.FINE, line, **fields)
+        if checkpoint is not None:
+            advice = f"Run the same again, and it goes on from {checkpoint}."
+        elif only_missing:
+            advice = "What was made stays: run the same again to go on."
+        else:
+            advice = "What was made stays: with --only-missing it goes on, if none of these sizes were there before."
+        with _ending(report, tell, advice):
+            report.begin("making", partial(_left, session, models, chosen, checkpoint, originals=True))
+            for made in make_thumbnails(
+                session,
+                chosen,
+                files,
+                widths=widths,
+                heights=heights,
+                ratios=ratios,
+                only_missing=only_missing,
+                workers=workers,
+                checkpoint=checkpoint,
+                on_error=partial(_fail, report),
+            ):
+                done += len(made.thumbnails)
+                report.advance()
+        return tell(Status.FOUND if report.counts["failed"] else Status.FINE)
 
 
 @group.command(epilog=_STATUSES)
@@ -367,13 +364,14 @@ def _reason(error: Exception) -> str:
     return f"Error: {without_secrets(text).rstrip('.')}"
 
 
-def _left(session: Session, models: Models, chosen: Any, kept: Path | None) -> int:
+def _fail(report: Report, image: Image, error: Exception) -> None:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise error
+    report.fail(FileKey.of(image), error)
+
+
+def _left(session: Session, models: Models, chosen: Any, kept: Path | None, *, originals: bool = False) -> int:
     """How many rows there are after the checkpoint."""
     mappers = models.mappers if chosen is models.base else [image_mapper(chosen)]
     with Checkpoint(kept) as checkpoint:
-        return sum(count(session, mapper, KeyRange(checkpoint.get(mapper))) for mapper in mappers)
-
-
-def _plain(value: Any) -> int | str:
-    """A part of a primary key, as JSON can hold it."""
-    return value if isinstance(value, int | str) else str(value)
+        return sum(count(session, mapper, KeyRange(checkpoint.get(mapper)), originals=originals) for mapper in mappers)

@@ -11,8 +11,9 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import click
 from markupsafe import Markup
@@ -76,12 +77,12 @@ def serve(photos: Sequence[Path], port: int) -> None:
         _Base.metadata.create_all(engine)
         _fill(engine, store, photos)
         application = store.wsgi_middleware(_application(engine, store))
-        with make_server("127.0.0.1", port, application, handler_class=_Quiet) as server:
+        with make_server("127.0.0.1", port, application, _Server, _Quiet) as server:
             click.echo(f"On http://127.0.0.1:{server.server_port}, until Ctrl-C")
             try:
                 server.serve_forever()
             except KeyboardInterrupt:
-                click.echo()
+                click.echo(err=True)
             finally:
                 engine.dispose()
 
@@ -130,6 +131,11 @@ def _figure(exhibit: _Exhibit) -> Markup:
     return _FIGURE.format(
         url=original.locate(), name=exhibit.name, width=original.width, height=original.height, images=images
     )
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    # Requests are none of the main thread's business, as their handlers would swallow a Ctrl-C.
+    daemon_threads = True
 
 
 class _Quiet(WSGIRequestHandler):

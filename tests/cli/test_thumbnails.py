@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from models import User, rows, stored
+from sqlalchemy_imageattach.cli.report import Status
+from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.stores.fs import FileSystemStore
+
+from .conftest import USERS, Run, url_of
+
+
+def test_all_sizes_of_all_originals_are_made(
+    run: Run, old: FileSystemStore, options: list[str], engine: Engine
+) -> None:
+    sizes = ["--width", 16, "--width", 8, "--height", 20, "--ratio", 0.25]
+    answer = run("thumbnails", url_of(old), *options, *sizes)
+    # A quarter of a picture is as wide as 16 pixels.
+    assert (answer.status, answer.out) == (Status.FINE, f"{3 * USERS + 4 * USERS} made, 0 failed\n")
+    with Session(engine) as session:
+        assert rows(session) == set(stored(old))
+        assert sorted(image.size for image in session.get_one(User, 1).picture) == [
+            (8, 6),
+            (16, 12),
+            (27, 20),
+            (32, 24),
+            (64, 48),
+        ]
+
+
+@pytest.mark.parametrize(("only_missing", "made"), [(["--only-missing"], 0), ([], USERS)])
+def test_sizes_that_are_there_are_left_or_made_anew(
+    run: Run, old: FileSystemStore, options: list[str], only_missing: list[str], made: int
+) -> None:
+    before = stored(old)
+    of_pictures = ["--class", "UserPicture", "--width", 32]
+    answer = run("thumbnails", url_of(old), *options, *of_pictures, *only_missing, "--json")
+    assert answer.events == [{"event": "end", "status": 0, "made": made, "failed": 0}]
+    assert len(before.keys() - stored(old).keys()) == made
+
+
+def test_what_fails_is_told_by_key_and_the_others_are_made(
+    run: Run, old: FileSystemStore, options: list[str], tmp_path: Path
+) -> None:
+    key = FileKey("user-cover", 2, 100, 50, "image/png")
+    old.put_key(io.BytesIO(b"no image"), key, False)
+    checkpoint = ["--checkpoint", tmp_path / "checkpoint"]
+    answer = run("thumbnails", url_of(old), *options, "--class", "UserCover", "--width", 50, *checkpoint, "--json")
+    failed, end = answer.events
+    assert answer.status == Status.FOUND
+    assert (failed["event"], failed["key"]) == ("failed", key._asdict())
+    assert (end["made"], end["failed"]) == (USERS - 1, 1)
+    assert "run this without --checkpoint and with --only-missing" in answer.err
+    answer = run("thumbnails", url_of(old), *options, "--class", "UserCover", "--width", 50, *checkpoint, "--json")
+    assert (answer.status, answer.events[0]["made"]) == (Status.FINE, 0)
+
+
+@pytest.mark.parametrize("sizes", [[], ["--width", "0"], ["--ratio", "-1"], ["--height", "large"]])
+def test_sizes_that_are_none_are_refused(run: Run, old: FileSystemStore, options: list[str], sizes: list[str]) -> None:
+    assert run("thumbnails", url_of(old), *options, *sizes).status == Status.USAGE
