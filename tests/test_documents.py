@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import contextlib
+import doctest
+import os
 import re
+import subprocess
+import sys
 import unittest
 from pathlib import Path
 
 import pytest
-from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 from sqlalchemy_imageattach import instrumentation
 
 ROOT = Path(__file__).parent.parent
-SYBIL = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
 DOCUMENTS = [
-    path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))) if "```python" in path.read_text()
+    path
+    for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
+    if re.search("```(python|console)", path.read_text())
 ]
 
 
+def run_console(example: Example) -> str | None:
+    """Runs the commands of a block, each a line that begins with a dollar, and compares what they say; exports stay."""
+    exports = example.namespace.setdefault("exports", [])
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for said in re.split(r"^\$ ", str(example.parsed), flags=re.MULTILINE)[1:]:
+        command, _, expected = said.partition("\n")
+        if command.startswith("export "):
+            exports.append(command)
+            continue
+        script = "\n".join([*exports, command])
+        ran = subprocess.run(["bash", "-c", script], env=os.environ | {"PATH": path}, capture_output=True, text=True)
+        got = ran.stdout + ran.stderr
+        if not doctest.OutputChecker().check_output(expected, got, doctest.ELLIPSIS):
+            return f"$ {command}\nexpected:\n{expected}\ngot:\n{got}"
+    return None
+
+
+SYBIL = Sybil(parsers=[PythonCodeBlockParser(), CodeBlockParser("console", run_console), SkipParser()])
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_python_blocks_of_a_document_run_one_after_the_other(document, tmp_path, monkeypatch):
+def test_the_blocks_of_a_document_run_one_after_the_other(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(instrumentation, "_subscribers", ())  # what subscribes does so for this document
     parsed = SYBIL.parse(document)
