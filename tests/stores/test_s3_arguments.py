@@ -14,13 +14,14 @@ from sqlalchemy_imageattach.exc import StoreError
 from sqlalchemy_imageattach.stores.s3 import S3Store
 
 
+@pytest.mark.parametrize("not_given", [None, ""])
 def test_credentials_may_come_from_the_environment(
-    make_s3: Any, s3_server: Any, monkeypatch: pytest.MonkeyPatch
+    make_s3: Any, s3_server: Any, monkeypatch: pytest.MonkeyPatch, not_given: str | None
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_server.endpoint_url)
-    store = make_s3(access_key=None, secret_key=None, endpoint_url=None)
+    store = make_s3(access_key=not_given, secret_key=not_given, endpoint_url=not_given)
     put(store)
     assert get(make_s3()) == b"bytes"
     assert store.get_url(*PICTURE).startswith(s3_server.endpoint_url)

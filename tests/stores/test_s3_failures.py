@@ -330,6 +330,21 @@ def test_store_over_stores_does_not_take_a_failure_for_a_missing_file(
             request()
 
 
+@pytest.mark.parametrize("operation", ["get", "delete"])
+def test_page_of_a_web_server_does_not_say_that_a_file_is_missing(
+    faulty_s3: S3Store, faulty: FaultyServer, operation: str
+) -> None:
+    faulty.fault = answered("404 Not Found", b"<html><h1>404 Not Found</h1></html>")
+    with pytest.raises(StoreError, match=rf"what answered is no store \(check endpoint_url\).*{NAME}"):
+        operations(faulty_s3)[operation]()
+    faulty.fault = answered("404 Not Found")
+    if operation == "get":
+        with pytest.raises(ImageNotFoundError):
+            get(faulty_s3)
+    else:
+        faulty_s3.delete_key(KEY)
+
+
 def test_forked_process_without_a_temporary_folder_says_so(s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
     put(s3)
     monkeypatch.setattr(os, "getpid", lambda: 1)  # as in a process of another number, which has to load its own library

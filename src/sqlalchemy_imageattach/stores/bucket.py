@@ -231,7 +231,7 @@ class Bucket:
         # Outside of any handler, or the library's own error would be the context, and may hold what must not be shown.
         # Its errors have no number; one that has is the system's, and about a file of this machine.
         is_not_there = isinstance(result.error, FileNotFoundError) and result.error.errno is None
-        if missing and is_not_there and not reason.is_about_bucket:
+        if missing and is_not_there and not reason.is_not_about_object:
             raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", name)
         raise self._failure(action, name, reason.sentence, self._error_class(reason))
 

@@ -65,12 +65,13 @@ class AzureStore(CloudStore):
     ) -> None:
         account = account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
         if not _ACCOUNT.fullmatch(account):
+            # None of these is shown: in a URL that is wrong, the key may be in its place.
             raise ValueError(
-                "account must be the name of a storage account, lower-case letters and digits; give it, or set"
-                f" AZURE_STORAGE_ACCOUNT_NAME: it is {account!r}"
+                "account must be the name of a storage account, 3 to 24 lower-case letters and digits; give it, or set"
+                " AZURE_STORAGE_ACCOUNT_NAME"
             )
         if not _CONTAINER.fullmatch(container):
-            raise ValueError(f"container must be the name of a container, such as 'images', not {container!r}")
+            raise ValueError("container must be the name of a container: lower-case letters, digits and hyphens")
         #: The name of the container.
         self.container = container
         self.account = account
@@ -137,7 +138,7 @@ class GCSStore(CloudStore):
         timeout: float = 60.0,
     ) -> None:
         if not _BUCKET.fullmatch(bucket):
-            raise ValueError(f"bucket must be the name of a bucket, such as 'yourapp-images', not {bucket!r}")
+            raise ValueError("bucket must be the name of a bucket: lower-case letters, digits, hyphens and dots")
         #: The name of the bucket.
         self.bucket = bucket
         self.service_account = None if service_account is None else os.fspath(service_account)

@@ -25,8 +25,9 @@ class Reason(NamedTuple):
     sentence: str
     #: Whether the connection was lost, and the request not repeated.
     is_answer_lost: bool = False
-    #: Whether there is no such bucket, or container.
-    is_about_bucket: bool = False
+    #: Whether "not found" is about something else than the object: there is no such bucket or container, or what
+    #: answered is no store.
+    is_not_about_object: bool = False
     #: Whether the bucket is in another region.
     is_about_region: bool = False
 
@@ -48,12 +49,15 @@ _ADVICE = {
     "AuthenticationFailed": "check account_key",
     "AuthorizationFailure": "check account_key",
     "RequestTimeTooSkewed": "set the clock of this machine",
+    "page": "check endpoint_url",
     "403 Forbidden": "check the credentials, and what the policies allow them to do",
 }
 
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|specified (?:bucket|container) does not exist", re.IGNORECASE)
 _ANSWER = re.compile(r"<Code>\s*([^<]+?)\s*</Code>.*?<Message>\s*([^<\n]*)", re.DOTALL)
 _STATUS = re.compile(r"status code: (\d{3}[ \w]*)")
+# Clouds say what it is that they do not have, in XML or, to a HEAD, in no words; web servers have a page.
+_PAGE = re.compile(r"status code: 404[ \w]*:(?=\s*\S)(?!.*<Code>)", re.DOTALL)
 # What obstore says of a request that went wrong on its way; ", after 5 retries" stands between when it was repeated.
 _LOST = re.compile(r" in [\d.]+\w+ - HTTP error")
 _PREAMBLE = re.compile(r"^Generic \w+ error: |Error performing \w+ \S+ in .*? - ")
@@ -75,6 +79,7 @@ def reason_of(text: str, timeout: float) -> Reason:
     """
     summary = text.partition("\n\nDebug source")[0]
     answer, status, no_bucket = _ANSWER.search(summary), _STATUS.search(summary), _NO_BUCKET.search(summary)
+    is_page = _PAGE.search(summary) is not None
     if answer is not None:
         code, sentence = answer[1], f"{answer[1]}: {answer[2]}"
     elif no_bucket is not None:
@@ -83,6 +88,8 @@ def reason_of(text: str, timeout: float) -> Reason:
         code, sentence = "redirect", "the bucket is elsewhere"
     elif _CREDENTIALS.search(summary):
         code, sentence = "", f"no credentials could be had: {_first_line(summary)}"
+    elif is_page:
+        code, sentence = "page", "what answered is no store"
     elif status is not None:
         code, sentence = status[1].strip(), f"it answered {status[1].strip()}"
     elif "TimedOut" in text:
@@ -95,7 +102,7 @@ def reason_of(text: str, timeout: float) -> Reason:
         code, sentence = "", _first_line(summary)
     advice = f" ({_ADVICE[code]})" if code in _ADVICE else ""
     is_answer_lost = _LOST.search(summary) is not None
-    return Reason(code, sentence + advice, is_answer_lost, no_bucket is not None, code in _OF_REGIONS)
+    return Reason(code, sentence + advice, is_answer_lost, is_page or no_bucket is not None, code in _OF_REGIONS)
 
 
 def redacted(text: str, secrets: Iterable[str | None]) -> str:

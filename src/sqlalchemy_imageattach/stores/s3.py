@@ -122,9 +122,9 @@ class S3Store(CloudStore):
         environment = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         #: The name of the bucket.
         self.bucket = bucket
-        self.access_key = access_key
-        self.secret_key = secret_key
-        self.session_token = session_token
+        self.access_key = access_key or None
+        self.secret_key = secret_key or None
+        self.session_token = session_token or None
         #: The region as it was given.
         self.region = region
         #: The server, or ``None`` for AWS.

@@ -18,14 +18,15 @@
 The query takes the store's arguments by their names.  Everything is percent-encoded as in any URL: the slash of a
 secret is ``%2F``; a plus is a plus.  It must always be true that
 
-- what may be a secret is in no error: neither a user or password, nor anything that was not understood;
+- what may be a secret is in no error: neither a user or password, nor anything that was not understood.  That holds
+  for the errors behind an error as well, so none is raised while another one is handled;
 - an argument that the store does not have is refused, so that a misspelt one is noticed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from ..store import Store
@@ -35,6 +36,8 @@ from .memory import MemoryStore
 from .s3 import S3Store
 
 __all__ = ("store_from_url",)
+
+T = TypeVar("T")
 
 
 def store_from_url(url: str) -> Store:
@@ -48,22 +51,19 @@ def store_from_url(url: str) -> Store:
     >>> store_from_url('s3://yourapp-images/v2?region=eu-west-1')
     S3Store('yourapp-images', region='eu-west-1', prefix='v2')
     """
-    scheme = url.partition("://")[0] if "://" in url else ""
-    try:
-        make = _MAKERS[scheme]
-    except KeyError:
+    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    make = _MAKERS.get(scheme)
+    if make is None:
         # What stands in the place of the scheme may be anything.
-        raise ValueError(f"expected the URL of a store, which begins with one of {_SCHEMES}") from None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError(f"expected the URL of a store, such as {_EXAMPLES[scheme]}") from None
-    authority, at, host = parts.netloc.rpartition("@")
-    if ":" in host or "@" in parts.path or "#" in url:
+        raise ValueError(f"expected the URL of a store, which begins with one of {_SCHEMES}")
+    understood = _understood(urlsplit, url)
+    authority, at, host = understood[0].netloc.rpartition("@") if understood else ("", "", "")
+    if not understood or ":" in host or "@" in understood[0].path or "#" in url:
         raise ValueError(
-            f"expected the URL of a store, such as {_EXAMPLES[scheme]}, in which every : / ? # @ of a name, a user or"
-            " a password is percent-encoded"
+            f"expected the URL of a store, such as {_EXAMPLES[scheme]}, in which every : / ? # @ [ ] of a name, a user"
+            " or a password is percent-encoded"
         )
+    (parts,) = understood
     user, _, password = authority.partition(":")
     arguments = _arguments(scheme, parts.query)
     return make(unquote(host), unquote(parts.path), (unquote(user), unquote(password)) if at else None, arguments)
@@ -170,8 +170,16 @@ def _arguments(scheme: str, query: str) -> dict[str, Any]:
         if name not in known:
             # A name that is in no list may be the rest of a secret.
             raise ValueError(f"an argument in the {scheme}:// URL is unknown; there are {', '.join(sorted(known))}")
-        try:
-            _set(arguments, **{name: known[name](unquote(text))})
-        except (ValueError, KeyError):
-            raise ValueError(f"the value of {name} in the {scheme}:// URL is not of the kind that it takes") from None
+        understood = _understood(known[name], unquote(text))
+        if not understood:
+            raise ValueError(f"the value of {name} in the {scheme}:// URL is not of the kind that it takes")
+        _set(arguments, **{name: understood[0]})
     return arguments
+
+
+def _understood(read: Callable[[str], T], text: str) -> list[T]:
+    """What was read, or nothing; an error of its own would tell the text."""
+    try:
+        return [read(text)]
+    except (ValueError, KeyError):
+        return []
