@@ -43,11 +43,14 @@ def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return function(*args, **kwargs)
 
 
-def call_all(functions: Sequence[Callable[[], object]], workers: int) -> list[BaseException | None]:
+def call_all(
+    functions: Sequence[Callable[[], object]], workers: int, *, until_error: bool = False
+) -> list[BaseException | None]:
     """Call blocking functions side by side, and wait for all of them.
 
     :param functions: what to call, without arguments
     :param workers: how many run at once, at the most
+    :param until_error: whether none is called any more once one has raised an error
     :returns: for each function the error that it raised, or ``None``
 
     >>> call_all([lambda: 1, lambda: 1 // 0], workers=2)
@@ -55,7 +58,7 @@ def call_all(functions: Sequence[Callable[[], object]], workers: int) -> list[Ba
     """
     if not functions:
         return []
-    return call(_call_all, functions, workers)
+    return call(_call_all, functions, workers, until_error)
 
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -72,14 +75,27 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return await greenlet_spawn(lambda: function(*args, **kwargs))
 
 
-def _call_all(functions: Sequence[Callable[[], object]], workers: int) -> list[BaseException | None]:
+def _call_all(functions: Sequence[Callable[[], object]], workers: int, until_error: bool) -> list[BaseException | None]:
+    has_failed = False
+
+    def error_of(function: Callable[[], object]) -> BaseException | None:
+        nonlocal has_failed
+        if until_error and has_failed:
+            return None
+        try:
+            function()
+        except BaseException as error:
+            has_failed = True
+            return error
+        return None
+
     workers = min(workers, len(functions))
     if workers <= 1:
-        return [_error_of(function) for function in functions]
+        return [error_of(function) for function in functions]
     with ThreadPoolExecutor(workers, thread_name_prefix="imageattach") as pool:
         # Each worker takes a share at once: a future for each file would cost more than writing a small file does.
         shares = pool.map(
-            lambda start, context: context.run(lambda: [_error_of(function) for function in functions[start::workers]]),
+            lambda start, context: context.run(lambda: [error_of(function) for function in functions[start::workers]]),
             range(workers),
             [contextvars.copy_context() for _ in range(workers)],
         )
@@ -87,14 +103,6 @@ def _call_all(functions: Sequence[Callable[[], object]], workers: int) -> list[B
         for start, share in enumerate(shares):
             errors[start::workers] = share
     return errors
-
-
-def _error_of(function: Callable[[], object]) -> BaseException | None:
-    try:
-        function()
-    except BaseException as error:
-        return error
-    return None
 
 
 async def _in_thread(function: Callable[[], Any]) -> Any:

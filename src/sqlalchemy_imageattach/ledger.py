@@ -135,7 +135,9 @@ class Ledger:
             return
         # One of these files may have the name of one that a forgotten session has put, if it has no revision.
         undo_abandoned()
-        for error in call_all([note.carry_out for note in queue], max(note.store.workers for note in queue)):
+        puts = [note.carry_out for note in queue]
+        # Of a store that is down, one has waited long enough with the first files.
+        for error in call_all(puts, max(note.store.workers for note in queue), until_error=True):
             if error is not None:
                 raise error
 

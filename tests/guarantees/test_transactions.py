@@ -6,6 +6,7 @@ import gc
 import io
 import logging
 import os
+import threading
 
 import pytest
 from sqlalchemy import event, text
@@ -340,6 +341,43 @@ def test_a_put_that_fails_fails_the_flush_and_leaves_nothing(session, user, agre
         session.flush()
     session.rollback()
     agree(RED)
+
+
+def test_no_more_files_are_put_after_one_that_could_not_be_put(session, store):
+    store.workers = 2
+    puts = []
+    store.put_file = lambda *args, **kwargs: puts.append(args) or 1 // 0
+    for _ in range(10):
+        user = User()
+        session.add(user)
+        user.picture.from_blob(RED)
+    with pytest.raises(ZeroDivisionError):
+        session.flush()
+    assert len(puts) <= 2
+
+
+@pytest.mark.parametrize("method", ["put_file", "delete_file"])
+def test_as_many_files_are_put_or_deleted_side_by_side_as_the_store_wants(session, store, monkeypatch, method):
+    store.workers = 3
+    users = [User() for _ in range(9)]
+    session.add_all(users)
+    for user in users:
+        user.picture.from_blob(RED)
+    if method == "delete_file":
+        session.commit()
+        for user in users:
+            session.delete(user)
+    original, threads = getattr(store, method), []
+    together = threading.Barrier(3, timeout=30)
+
+    def call(*args, **kwargs):
+        threads.append(threading.get_ident())
+        together.wait()
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(store, method, call)
+    session.commit()
+    assert (len(threads), len(set(threads))) == (9, 3)
 
 
 def test_a_flush_that_failed_can_be_tried_again_with_the_same_objects(session, agree, store):

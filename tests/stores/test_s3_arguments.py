@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from faults import FaultyServer, answered
-from keys import PICTURE, get, put
+from keys import KEY, PICTURE, get, put
 
 from sqlalchemy_imageattach.exc import StoreError
 from sqlalchemy_imageattach.stores.s3 import S3Store
@@ -90,6 +90,7 @@ def test_session_token_is_sent(make_s3: Any, faulty: FaultyServer) -> None:
         ({"signed_urls": 604801}, "between 1 and 604800"),
         ({"prefix": "a//b"}, "prefix"),
         ({"prefix": "../b"}, "prefix"),
+        ({"prefix": "a\tb"}, "prefix"),
         ({"endpoint_url": "s3.host"}, "endpoint_url"),
         ({"endpoint_url": "https://user:password@s3.host"}, "endpoint_url"),
     ],
@@ -103,3 +104,11 @@ def test_bad_argument_is_refused(arguments: dict[str, Any], message: str) -> Non
 def test_argument_of_another_type_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match=next(iter(arguments))):
         S3Store("yourapp", **arguments)
+
+
+@pytest.mark.parametrize("character", ["\t", "\n", "\x7f"])
+def test_object_type_with_a_control_character_is_refused(s3: S3Store, character: str) -> None:
+    key = KEY._replace(object_type=f"user{character}picture")
+    for request in (lambda: put(s3, key=key), lambda: get(s3, key), lambda: s3.url_of_key(key)):
+        with pytest.raises(ValueError, match="object type without control characters"):
+            request()

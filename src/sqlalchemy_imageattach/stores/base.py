@@ -39,6 +39,8 @@ DEFAULT_MAX_AGE = 60 * 60 * 24 * 365
 # A signature cannot be valid for longer: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 _LONGEST_SIGNATURE = 7 * 24 * 60 * 60
 _OBJECT_ID = re.compile(r"-?[0-9]{1,200}")
+# No server that speaks XML can list them.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class CloudStore(Bucket, Store):
@@ -169,6 +171,8 @@ class CloudStore(Bucket, Store):
         return self._names(key)[0]
 
     def _names(self, key: FileKey) -> list[str]:
+        if _CONTROL.search(key.object_type):
+            raise ValueError(f"expected an object type without control characters, not {key.object_type!r}")
         start = f"{self.prefix}/" if self.prefix else ""
         return [start + _object_name(name) for name in names_of(key)]
 
@@ -195,6 +199,8 @@ def _key_of_object(name: str) -> FileKey | None:
 
 def _checked_prefix(prefix: str) -> str:
     prefix = prefix.strip().strip("/")
-    if prefix and any(part in {"", ".", ".."} for part in prefix.split("/")):
-        raise ValueError(f"prefix must be a path without empty parts and dots, such as 'images', not {prefix!r}")
+    if prefix and (_CONTROL.search(prefix) or any(part in {"", ".", ".."} for part in prefix.split("/"))):
+        raise ValueError(
+            f"prefix must be a path without empty parts, dots and control characters, such as 'images', not {prefix!r}"
+        )
     return prefix

@@ -1,15 +1,4 @@
-"""What every store has to do, as tests that anybody's store can be run against.
-
-Inherit :class:`StoreContract` in a test module, and give it the store as a fixture::
-
-    class TestMyStore(StoreContract):
-        @pytest.fixture
-        def store(self, tmp_path):
-            return MyStore(tmp_path)
-
-Pytest runs it like any other test class.  Each test uses an object type of its own, so the store may hold other files,
-and may be shared by all tests.  This is the only module that needs pytest.
-"""
+"""The tests of a store's methods."""
 
 from __future__ import annotations
 
@@ -25,14 +14,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .store import FileKey, Store, StoredFile, takes_revision
+from ..store import FileKey, Store, StoredFile, takes_revision
+from .faults import FaultContract
 
 __all__ = ("StoreContract",)
 
 _WRITERS = 8
 
 
-class StoreContract:
+class StoreContract(FaultContract):
     """The tests; a subclass has a fixture ``store``, which returns the store to test."""
 
     @pytest.fixture
@@ -116,6 +106,32 @@ class StoreContract:
             store.delete_key(other)
             assert _get(store, key) == b"one"
 
+    def test_names_that_are_alike_tell_files_apart(self, store: Store, key: FileKey) -> None:
+        of_type = key.object_type
+        keys = [
+            key,
+            # Without a character that is not in ASCII, they are the same.
+            key._replace(object_type=f"{of_type}-ü"),
+            key._replace(object_type=f"{of_type}-名"),
+            # One after the other without anything between, they are the same.
+            key._replace(object_type=f"{of_type}-1", object_id=23),
+            key._replace(object_type=f"{of_type}-12", object_id=3),
+            key._replace(object_id=1, width=7042640),
+            key._replace(object_id=17, width=42640),
+            key._replace(width=6, height=40480),
+            # They have as many pixels.
+            key._replace(width=480, height=640),
+            # Cut off to 32, 64 or 128 bits, or turned into a float, they are the same.
+            *(key._replace(object_id=key.object_id + (1 << bits)) for bits in (32, 64, 128, 159)),
+            key._replace(object_id=key.object_id + (1 << 159) + 1),
+        ]
+        with contextlib.ExitStack() as stack:
+            for number, each in enumerate(keys):
+                stack.callback(store.delete_key, each)
+                _put(store, each, b"%d" % number)
+            assert [_get(store, each) for each in keys] == [b"%d" % number for number in range(len(keys))]
+            assert len({store.url_of_key(each) for each in keys}) == len(keys)
+
     @pytest.mark.parametrize("object_id", [0, -1, -1001, 2**160 - 1, -(2**160)])
     def test_any_integer_is_an_object_id(self, store: Store, key: FileKey, object_id: int) -> None:
         _round_trip(store, key._replace(object_id=object_id))
@@ -139,6 +155,7 @@ class StoreContract:
         with contextlib.closing(store.get_key(key)) as file:
             digest = hashlib.sha256()
             while block := file.read(1 << 16):
+                assert len(block) <= 1 << 16
                 digest.update(block)
         assert digest.digest() == hashlib.sha256(content).digest()
 
@@ -181,21 +198,23 @@ class StoreContract:
             list(threads.map(put, contents))
         assert _get(store, key) in contents
 
-    def test_put_that_fails_leaves_nothing(self, store: Store, key: FileKey) -> None:
+    @pytest.mark.parametrize("size", [0, 14, 9 << 20])
+    def test_put_that_fails_leaves_nothing(self, store: Store, key: FileKey, size: int) -> None:
         with pytest.raises(OSError):  # noqa: PT011
-            store.put_key(cast("IO[bytes]", _CutOff()), key, False)
+            store.put_key(cast("IO[bytes]", _CutOff(size)), key, False)
         with pytest.raises(OSError):  # noqa: PT011
             _get(store, key)
 
-    def test_put_that_fails_leaves_the_old_file(self, store: Store, key: FileKey) -> None:
+    @pytest.mark.parametrize("size", [0, 14, 9 << 20])
+    def test_put_that_fails_leaves_the_old_file(self, store: Store, key: FileKey, size: int) -> None:
         _put(store, key, b"old")
         with pytest.raises(OSError):  # noqa: PT011
-            store.put_key(cast("IO[bytes]", _CutOff()), key, False)
+            store.put_key(cast("IO[bytes]", _CutOff(size)), key, False)
         assert _get(store, key) == b"old"
 
     def test_put_that_failed_can_be_tried_again(self, store: Store, key: FileKey) -> None:
         with pytest.raises(OSError):  # noqa: PT011
-            store.put_key(cast("IO[bytes]", _CutOff()), key, False)
+            store.put_key(cast("IO[bytes]", _CutOff(14)), key, False)
         _put(store, key, b"bytes")
         assert _get(store, key) == b"bytes"
 
@@ -249,14 +268,14 @@ class _Stream:
 
 
 class _CutOff:
-    """A file that ends with an error after its first part."""
+    """A file that ends with an error after so many bytes."""
 
-    def __init__(self) -> None:
-        self._rest = [b"the first part"]
+    def __init__(self, size: int) -> None:
+        self._rest = io.BytesIO(bytes(size))
 
     def read(self, size: int = -1) -> bytes:
-        if self._rest and size >= 0:
-            return self._rest.pop()
+        if size >= 0 and (block := self._rest.read(size)):
+            return block
         raise OSError("the connection was cut off")
 
 
