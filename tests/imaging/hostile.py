@@ -78,7 +78,7 @@ def jpegs() -> Corpus:
     yield "5000-scans.jpg", small[:-2] + small[last:-2] * 5_000 + b"\xff\xd9"
     yield "segment-of-0.jpg", plain[:2] + b"\xff\xe1\0\0" + plain[2:]
     yield "million-segments.jpg", plain[:2] + b"\xff\xe1\0\2" * 1_000_000 + plain[2:]
-    yield "fill-bytes.jpg", plain[:2] + b"\xff" * 3_000_000 + plain[2:]
+    yield "fill-bytes.jpg", plain[:2] + b"\xff" * 60_000_000 + plain[2:]
     profile = b"ICC_PROFILE\0"
     for name, junk in (
         ("junk", os.urandom(5000)),
@@ -101,7 +101,28 @@ def jpegs() -> Corpus:
         "exif-of-65535.jpg",
         pictures.picture("image/jpeg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\1" * 9999).getvalue(),
     )
+    directory = _u16(5_400) + struct.pack("<HHII", 273, 4, 1, 1) * 5_400
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + directory
+    yield "400-times-exif.jpg", plain[:2] + (b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif) * 400 + plain[2:]
+    yield "metadata-of-64MB.jpg", plain[:2] + (b"\xff\xed\xff\xff" + bytes(65_533)) * 1_000 + plain[2:]
+    yield "scan-for-each-colour.jpg", _scan_for_each_color(9_900)
     yield "random-scan.jpg", plain[: plain.index(b"\xff\xda") + 14] + random.Random(1).randbytes(50_000) + b"\xff\xd9"
+
+
+def _scan_for_each_color(side: int) -> bytes:
+    """A JPEG that is not progressive, and yet has to be held whole until its end."""
+    codes = b"\0\1" + bytes(14) + b"\0"
+    colors = (b"\1", b"\2", b"\3")
+    scan = bytes(((side + 7) // 8) ** 2 // 2 + 1)
+    return b"".join(
+        (
+            b"\xff\xd8\xff\xdb\0\x43\0" + b"\1" * 64,
+            b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, side, side, 3) + b"".join(color + b"\x11\0" for color in colors),
+            *(b"\xff\xc4" + struct.pack(">H", 20) + kind + codes for kind in (b"\0", b"\x10")),
+            *(b"\xff\xda\0\x08\1" + color + b"\0\0\x3f\0" + scan for color in colors),
+            b"\xff\xd9",
+        )
+    )
 
 
 def gifs() -> Corpus:
@@ -161,8 +182,34 @@ def isobmffs() -> Corpus:
     yield "box-of-0.avif", _replaced(plain, (plain[plain.index(b"meta") - 4 :][:8], b"\0\0\0\0meta"))
     yield "box-of-7.avif", _replaced(plain, (plain[plain.index(b"meta") - 4 :][:8], b"\0\0\0\7meta"))
     yield "million-boxes.avif", plain[:32] + b"\0\0\0\x08free" * 1_000_000 + plain[32:]
+    units = b"\x12\0" * 10_000
+    # Where the second box of pixels has its first byte.
+    place = len(plain) - 30 + 8 + 14 + 9_000 * 8 + 8
+    extents = struct.pack(">II", place, len(units)) * 9_000
+    items = _box(b"iloc", b"\0\0\0\0\x44\0\0\1\0\1\0\0\x23\x28" + extents)
+    yield "units-named-9000-times.avif", _with_box(plain, b"meta iloc", items) + _box(b"mdat", units)
+    table = b"moov trak mdia minf stbl "
+    frames = _with_box(moving, table + b"stsz", _box(b"stsz", struct.pack(">III", 0, len(units), 9_000)))
+    place = struct.pack(">I", len(frames) + 9_000 * 4 - 4 + 8)
+    chunks = _box(b"stco", struct.pack(">II", 0, 9_000) + place * 9_000)
+    yield "units-in-9000-frames.avif", _with_box(frames, table + b"stco", chunks) + _box(b"mdat", units * 3)
     yield "only-brands.heic", b"\0\0\0\x18ftypheic\0\0\0\0heicmif1"
     yield "brands-of-avif-around-nothing.heic", _replaced(plain, (b"avif", b"heic"))
+
+
+def _box(kind: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(payload), kind) + payload
+
+
+def _with_box(data: bytes, path: bytes, box: bytes) -> bytes:
+    """Puts a box into the place of another; offsets stay as they are."""
+    name, _, inner = path.partition(b" ")
+    at = data.index(name) - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    if inner:
+        old = data[at + 8 : at + size]
+        box = _box(name, _with_box(old, inner, box))
+    return data[:at] + box + data[at + size :]
 
 
 def tiffs() -> Corpus:
@@ -203,6 +250,14 @@ def tiffs() -> Corpus:
         "one-strip-of-10000x10000.tif",
         _flat("image/tiff", 10_000, compression="tiff_adobe_deflate", strip_size=10**9),
     )
+    page = _u16(9) + b"".join(struct.pack("<HHII", *field) for field in gray(10, 10))
+    pages = (page + struct.pack("<I", 108 + (len(page) + 4) * number) for number in range(1, 200_000))
+    yield "200000-pages.tif", b"II*\0" + struct.pack("<I", 108) + bytes(100) + b"".join(pages) + page + bytes(4)
+    plane = zlib.compress(bytes(10_000 * 10_000), 9)
+    ends = struct.pack("<6I", *([2_000] * 3 + [len(plane)] * 3))
+    colors = ((258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 2), (277, 3, 1, 3), (284, 3, 1, 2), (278, 4, 1, 10_000))
+    apart = tiff(*gray(10_000, 10_000, *colors, (273, 4, 3, 1_000), (279, 4, 3, 1_012)))
+    yield "strip-for-each-colour.tif", apart.ljust(1_000, b"\0") + ends.ljust(1_000, b"\0") + plane
     yield (
         "tile-of-65520.tif",
         tiff(
@@ -221,6 +276,7 @@ def bmps() -> Corpus:
         "rle-7000x7000.bmp",
         bmp(7_000, 7_000, 8, 1, bytes(1024) + (b"\xff\x01" * 27 + b"\x73\x01\0\0") * 7_000 + b"\0\1"),
     )
+    yield "runs-of-1.bmp", bmp(6_000, 6_000, 8, 1, bytes(1024) + b"\1\1" * 10_000_000 + b"\0\1")
     yield "2-billion-wide.bmp", bmp(2**31 - 1, 1, 24, 0, b"")
     yield "negative.bmp", bmp(-40, -40, 24, 0, bytes(4800))
     yield "no-bits.bmp", bmp(40, 40, 0, 0, bytes(4800))
@@ -296,6 +352,23 @@ def svgs() -> Corpus:
         "quadratic.svg",
         svg("<text>" + "&a;" * 50_000 + "</text>", before=f'<!DOCTYPE svg [<!ENTITY a "{"x" * 50_000}">]>'),
     )
+    # Parsers allow a large file to grow by more.
+    large = f"<!--{'x' * 7_000_000}-->"
+    entity = f'<!DOCTYPE svg [<!ENTITY a "{"x" * 70_000}">]>'
+    for name, content in (
+        ("attribute", f'<rect id="{"&a;" * 9_000}"/>'),
+        ("style", f"<style>{'&a;' * 9_000}</style>"),
+        ("text", f"<text>{'&a;' * 9_000}</text>"),
+    ):
+        yield f"entities-in-{name}.svg", svg(large + content, before=entity)
+    yield "entities-in-root.svg", svg("", f'id="{"&a;" * 9_000}"', before=large + entity)
+    names = " ".join(f'a{number} CDATA "1"' for number in range(40_000))
+    yield "default-attributes.svg", svg("<rect/>" * 900_000, before=f"<!DOCTYPE svg [<!ATTLIST rect {names}>]>")
+    declared = f'<!DOCTYPE svg [<!ATTLIST rect a CDATA "{"x" * 4_000_000}">]>'
+    yield "long-default-attribute.svg", svg("<rect/>" * 490_000, before=declared)
+    yield "long-namespace.svg", svg("<a:b/>" * 490_000, f'xmlns:a="http://{"x" * 4_000_000}"')
+    entities = "".join(f'<!ENTITY e{number} "">' for number in range(350_000))
+    yield "350000-entities.svg", svg("", before=f"<!DOCTYPE svg [{entities}]>")
     yield "parameter-entities.svg", svg("", before='<!DOCTYPE svg [<!ENTITY % p SYSTEM "file:///etc/passwd"> %p;]>')
     yield "compressed.svgz", gzip.compress(svg(rect))
     yield "bomb.svgz", gzip.compress(bytes(100_000_000))

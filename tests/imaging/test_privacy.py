@@ -123,6 +123,16 @@ def test_colours_that_are_coded_in_other_ways_stay_what_they_are(options: dict[s
         assert after.tobytes() == before.tobytes()
 
 
+def test_metadata_that_is_named_twice_is_refused_as_a_copy_would_grow() -> None:
+    whole = bytearray(_with_everything("image/avif").getvalue())
+    # Three items of 14 bytes, the last eight of which tell where it is: the picture, EXIF and XMP.
+    exif, xmp = (whole.index(b"iloc") + 12 + 14 * item for item in (1, 2))
+    whole[xmp + 6 : xmp + 14] = whole[exif + 6 : exif + 14]
+    file = io.BytesIO(whole)
+    with pytest.raises(InvalidImageError, match="in one place"):
+        strip_metadata(file, probe(file))
+
+
 def test_heic_loses_its_place() -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
     file = io.BytesIO()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .header import budget, damaged, truncated
+from .header import Budget, damaged, truncated
 
 __all__ = ("frame_sizes",)
 
@@ -27,15 +27,15 @@ class _Bits:
         return self._value >> self._left & ((1 << count) - 1)
 
 
-def frame_sizes(data: memoryview) -> Iterator[tuple[int, int]]:
+def frame_sizes(data: memoryview, budget: Budget) -> Iterator[tuple[int, int]]:
     """Yields the largest width and height that each sequence header in a bitstream allows.
 
     :param data: the bitstream of one sample
+    :param budget: has a part for each unit
     """
     at = 0
-    for _ in budget(data):
-        if at >= len(data):
-            return
+    while at < len(data):
+        budget.spend()
         header = data[at]
         at += 2 if header & 4 else 1
         size = len(data) - at
@@ -46,7 +46,6 @@ def frame_sizes(data: memoryview) -> Iterator[tuple[int, int]]:
         if header >> 3 & 15 == _SEQUENCE_HEADER:
             yield _sequence_size(_Bits(data[at : at + size]))
         at += size
-    raise damaged("an AV1 bitstream has too many units")
 
 
 def _leb128(data: memoryview, at: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from ..exc import MissingDependencyError
 from . import av1
-from .header import HELD_BYTES, Header, budget, damaged, truncated, unpack
+from .header import HELD_BYTES, Budget, Header, budget, damaged, truncated, unpack
 
 __all__ = ("metadata_extents", "read_avif", "read_heic", "sniff")
 
@@ -107,18 +107,33 @@ def _read(data: memoryview, mimetype: str) -> Header:
     frames, held = 1, _HELD
     if mimetype == "image/avif":
         held = _HELD_AVIF_DEEP if _is_deep(data, meta) else _HELD_AVIF
-        _check_frame_sizes(data, _item_extents(data, meta, b"av01"), width, height)
+        # Parts of a file may be named many times, so there is one budget for all of them.
+        units = Budget(len(budget(data, 64)), "its bitstream")
+        _check_frame_sizes(data, _item_extents(data, meta, b"av01"), width, height, units)
         if b"moov" in top:
-            table = _child(data, top[b"moov"], b"trak", b"mdia", b"minf", b"stbl")
-            frames = max(1, unpack(">I", data, _child(data, table, b"stsz")[0] + 8)[0])
-            _check_frame_sizes(data, _samples(data, *table), width, height)
+            # Which track is shown is up to the decoder.
+            for table in _tracks(data, *top[b"moov"]):
+                frames = max(frames, unpack(">I", data, _child(data, table, b"stsz")[0] + 8)[0])
+                _check_frame_sizes(data, _samples(data, *table), width, height, units)
     return Header(mimetype, width, height, frames, orientation, weight=held / HELD_BYTES)
 
 
-def _check_frame_sizes(data: memoryview, samples: Iterator[tuple[int, int]], width: int, height: int) -> None:
+def _tracks(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yields where the tables of samples are, one for each track of AV1."""
+    for kind, track, track_end in _boxes(data, start, end):
+        if kind == b"trak":
+            table = _child(data, (track, track_end), b"mdia", b"minf", b"stbl")
+            codecs, codecs_end = _child(data, table, b"stsd")
+            if b"av01" in bytes(data[codecs:codecs_end]):
+                yield table
+
+
+def _check_frame_sizes(
+    data: memoryview, samples: Iterator[tuple[int, int]], width: int, height: int, units: Budget
+) -> None:
     """Refuses an AVIF whose bitstreams are larger than it says: they would be decoded before anybody notices."""
     for start, end in samples:
-        for frame_width, frame_height in av1.frame_sizes(data[start:end]):
+        for frame_width, frame_height in av1.frame_sizes(data[start:end], units):
             # Frames are padded to whole blocks, and tiles of a grid may overlap its edge.
             if frame_width * frame_height > 2 * (width + 64) * (height + 64):
                 raise damaged(f"it says {width}x{height} pixels, and has a bitstream of {frame_width}x{frame_height}")
@@ -146,14 +161,14 @@ def _properties(data: memoryview, meta: tuple[int, int], item: int) -> Iterator[
     version, flags = data[start], data[start + 3]
     (entries,) = unpack(">I", data, start + 4)
     at = start + 8
-    for _ in budget(data):
-        if entries == 0 or at >= end:
-            return
+    parts = Budget(len(budget(data)), "its table of properties")
+    while entries and at < end:
         entries -= 1
         (owner,) = unpack(">H" if version == 0 else ">I", data, at)
         at += 2 if version == 0 else 4
         count = data[at]
         at += 1
+        parts.spend(count + 1)
         for _ in range(count):
             if flags & 1:
                 index = unpack(">H", data, at)[0] & 0x7FFF
@@ -213,12 +228,15 @@ def _item_extents(data: memoryview, meta: tuple[int, int], *kinds: bytes) -> Ite
             raise truncated("the table of its items ends too soon")
         return int.from_bytes(data[at - size : at])
 
+    parts = Budget(len(budget(data)), "the table of its items")
     for _ in range(number(id_size)):
+        parts.spend()
         item = number(id_size)
         method = number(2) & 15 if version else 0
         number(2)
         base = number(base_size)
         for _ in range(number(2)):
+            parts.spend()
             number(index_size)
             offset, length = base + number(offset_size), number(length_size)
             if item in wanted and method == 0:

@@ -18,7 +18,7 @@ from typing import IO, cast
 
 from ..exc import InvalidImageError
 from .formats import read_header
-from .header import PAST_THE_END, truncated
+from .header import PAST_THE_END, damaged, truncated
 from .isobmff import metadata_extents
 from .policy import ImageInfo
 from .raster import (
@@ -158,6 +158,8 @@ def _isobmff(data: memoryview, orientation: int) -> Pieces:
     """Overwrites EXIF and XMP where they are, for offsets of other things would change; a turn is not in EXIF here."""
     at = 0
     for start, end in sorted(metadata_extents(data)):
+        if start < at:
+            raise damaged("two pieces of its metadata are in one place")
         yield data[at:start]
         # As EXIF, it is one without a field; as XMP, it is none.
         yield (b"\0\0\0\0MM\0\x2a\0\0\0\x08" + bytes(end - start))[: end - start]

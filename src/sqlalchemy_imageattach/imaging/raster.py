@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .header import HELD_BYTES, Header, budget, damaged, truncated, unpack
+from ..exc import InvalidImageError
+from .header import HELD_BYTES, Header, budget, check_metadata, damaged, truncated, unpack
 from .tiff import read_orientation
 
 __all__ = (
@@ -31,6 +32,9 @@ __all__ = (
 # Bytes a pixel: the decoded picture, and another form of it.
 _WHOLE_CANVAS = 5.5 / HELD_BYTES
 
+# Pillow decodes runs in Python, three megabytes in a second.
+_MAX_RUNS_BYTES = 4 * 1024 * 1024
+
 GIF_EXTENSION, GIF_IMAGE, GIF_TRAILER = 0x21, 0x2C, 0x3B
 
 # Markers without a length: TEM, the restart markers and SOI.
@@ -40,6 +44,8 @@ _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 JPEG_SCAN, JPEG_EOI, JPEG_SOS, JPEG_APP1 = 0x00, 0xD9, 0xDA, 0xE1
 
+# A marker may have any number of fill bytes before it.
+_FILL = re.compile(rb"\xff+")
 # In entropy-coded data every FF is followed by 00 or by a restart marker, so these are what they seem to be.
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _END_OF_IMAGE = re.compile(rb"\xff\xd9")
@@ -53,12 +59,10 @@ def jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
     """
     at = 2
     for _ in budget(data):
-        if data[at] != 0xFF:
+        if not (found := _FILL.match(data, at)):
             raise damaged(f"there is no marker at byte {at} of the JPEG")
-        while data[at + 1] == 0xFF:
-            at += 1
-        marker = data[at + 1]
-        at += 2
+        marker = data[found.end()]
+        at = found.end() + 1
         if marker in _BARE:
             continue
         if marker == JPEG_EOI:
@@ -82,33 +86,37 @@ def jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
 
 def read_jpeg(data: memoryview) -> Header:
     width = height = scans = 0
-    orientation, weight = 1, 1.0
-    frame = None
+    orientation, weight = 0, 1.0
+    components, frame = data[:0], None
+    metadata = 0
     for marker, start, end in jpeg_segments(data):
+        metadata += end - start
         if marker in _SOF:
             if frame is not None:
                 raise damaged("the JPEG has two frame headers")
             frame = marker
             height, width = unpack(">HH", data, start + 1)
-            weight = _jpeg_weight(data[start + 5 : end]) if frame in _PROGRESSIVE else 1.0
-        elif marker == JPEG_APP1 and bytes(data[start : start + 6]) == b"Exif\0\0":
+            components = data[start + 5 : end]
+        elif marker == JPEG_APP1 and not orientation and bytes(data[start : start + 6]) == b"Exif\0\0":
             orientation = read_orientation(data[start + 6 : end])
         elif marker == JPEG_SOS:
             scans = start
             break
     if frame is None or not scans:
         raise damaged("the JPEG has no picture")
-    if frame in _PROGRESSIVE:
-        # Each scan goes over all coefficients again; twenty take as long as decoding does.
-        weight = max(weight, sum(1 for _ in _START_OF_SCAN.finditer(data, scans - 4)) / 20)
+    check_metadata(metadata)
+    if frame in _PROGRESSIVE or data[scans] < components[0]:
+        # The picture is in several scans: all coefficients are held, and each scan goes over them again; twenty take as
+        # long as decoding does.
+        weight = max(_jpeg_weight(components), sum(1 for _ in _START_OF_SCAN.finditer(data, scans - 4)) / 20)
     # Cameras append previews and videos after the end marker, so it need not be last; but mostly it is.
     if bytes(data[-2:]) != b"\xff\xd9" and not _END_OF_IMAGE.search(data, scans):
         raise truncated("the JPEG has no end marker")
-    return Header("image/jpeg", width, height, orientation=orientation, weight=weight)
+    return Header("image/jpeg", width, height, orientation=orientation or 1, weight=weight)
 
 
 def _jpeg_weight(components: memoryview) -> float:
-    """Weighs a progressive JPEG: all its coefficients are held, two bytes each, at each component's own rate."""
+    """Weighs a JPEG all of whose coefficients are held, two bytes each, at each component's own rate."""
     count = components[0]
     samplings = [components[2 + 3 * index] for index in range(count)]
     areas = [(sampling >> 4) * (sampling & 15) for sampling in samplings]
@@ -150,7 +158,7 @@ def read_png(data: memoryview) -> Header:
     if b"IDAT" not in names:
         raise damaged("the PNG has no IDAT chunk")
     pixels_from = names.index(b"IDAT")
-    frames = orientation = 1
+    frames, orientation = 1, 0
     for name, start, _ in chunks[:pixels_from]:
         if name == b"acTL":
             (frames,) = unpack(">I", data, start + 8)
@@ -158,11 +166,12 @@ def read_png(data: memoryview) -> Header:
             if frames != names.count(b"fcTL") or frames == 0:
                 raise damaged(f"the PNG announces {frames} frames and has {names.count(b'fcTL')}")
     for name, start, end in chunks:
-        if name == b"eXIf":
+        if name == b"eXIf" and not orientation:
             orientation = read_orientation(data[start + 8 : end - 4])
+    check_metadata(sum(end - start for name, start, end in chunks if name not in (b"IDAT", b"fdAT")))
     # The rows of an interlaced picture are complete only at its end.
     held = _PNG_CHANNELS.get(color, 4) * (2 if depth == 16 else 1) + 1 if interlaced or frames > 1 else 0
-    return Header("image/png", width, height, frames, orientation, max(1.0, held / HELD_BYTES))
+    return Header("image/png", width, height, frames, orientation or 1, max(1.0, held / HELD_BYTES))
 
 
 def gif_blocks(data: memoryview) -> Iterator[tuple[int, int, int]]:
@@ -247,6 +256,9 @@ def riff_chunks(data: memoryview) -> list[tuple[bytes, int, int]]:
     raise damaged("the WebP has too many chunks")
 
 
+_WEBP_PICTURES = frozenset((b"VP8 ", b"VP8L", b"ALPH", b"ANMF"))
+
+
 def read_webp(data: memoryview) -> Header:
     chunks = riff_chunks(data)
     if not chunks:
@@ -264,13 +276,14 @@ def read_webp(data: memoryview) -> Header:
     frames = names.count(b"ANMF") if flags & 2 else 1
     if frames == 0 or not (flags & 2 or b"VP8 " in names or b"VP8L" in names):
         raise damaged("the WebP has no picture")
-    orientation = 1
+    check_metadata(sum(end - start for name, start, end in chunks if name not in _WEBP_PICTURES))
+    orientation = 0
     for name, start, end in chunks:
-        if name == b"EXIF":
+        if name == b"EXIF" and not orientation:
             payload = data[start + 8 : end]
             # Some writers keep the introduction that JPEG wants.
             orientation = read_orientation(payload[6:] if bytes(payload[:6]) == b"Exif\0\0" else payload)
-    return Header("image/webp", width, height, frames, orientation)
+    return Header("image/webp", width, height, frames, orientation or 1)
 
 
 def _webp_bitstream(data: memoryview, name: bytes, start: int) -> tuple[int, int]:
@@ -300,4 +313,11 @@ def read_bmp(data: memoryview) -> Header:
         size = (width * bits + 31) // 32 * 4 * height
     if offset + size > len(data):
         raise truncated(f"the BMP needs {offset + size} bytes, and has {len(data)}")
-    return Header("image/bmp", width, height, weight=_WHOLE_CANVAS)
+    if compression in (1, 2) and len(data) - offset > _MAX_RUNS_BYTES:
+        raise InvalidImageError(
+            f"expected at most {_MAX_RUNS_BYTES} bytes in a compressed BMP, got {len(data) - offset}; "
+            "save it without compression, or as PNG",
+            reason="too_many_bytes",
+        )
+    # The file, which is as large as the picture, is in memory while it is read.
+    return Header("image/bmp", width, height, weight=_WHOLE_CANVAS + bits / 8 / HELD_BYTES)

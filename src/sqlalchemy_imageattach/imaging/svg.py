@@ -1,9 +1,12 @@
 """Headers of SVG: its size as a browser gives it to an image, and that it loads nothing.
 
 An SVG is a program for a renderer, and no check can tell what it costs: that is why one is rendered in a process of its
-own (see :mod:`.worker`).  What must always be true of one that is accepted here: it names nothing outside itself.  The
-renderer is given bytes, never a path, and loads nothing; but a picture that would come out with holes, or that asks for
-``/etc/passwd``, is refused, and says why.
+own (see :mod:`.worker`).  What must always be true of one that is accepted here:
+
+- It names nothing outside itself.  The renderer is given bytes, never a path, and loads nothing; but a picture that
+  would come out with holes, or that asks for ``/etc/passwd``, is refused, and says why.
+- It is not much larger when it is parsed than it is: what is declared once may be used a million times, as an entity,
+  a default attribute or a name of a namespace.
 
 `SVG 2, 5 and 7 <https://www.w3.org/TR/SVG2/>`_, `CSS Images 3, 5.2
 <https://www.w3.org/TR/css-images-3/#default-sizing>`_
@@ -16,7 +19,7 @@ import re
 from xml.parsers import expat
 
 from ..exc import InvalidImageError
-from .header import Header, damaged, truncated
+from .header import Budget, Header, damaged, truncated
 
 __all__ = ("framed", "read", "sniff")
 
@@ -24,6 +27,12 @@ _ROOT = "http://www.w3.org/2000/svg svg"
 
 # A renderer needs a hundred bytes of memory for each byte of markup.
 _MAX_BYTES = 8 * 1024 * 1024
+# Elements, attributes and declarations.
+_MAX_PARTS = 500_000
+_PARTS_OF_AN_ENTITY = 10
+# Characters; what is longer counts as more.
+_SIZE_OF_A_PART = 64
+_REFERENCE = re.compile("&[^#]")
 _MAX_SIDE = 2**31
 
 # CSS Values 3, 5 and 6: pixels in each unit; em and ex are those of the initial font.
@@ -81,10 +90,12 @@ def _root(data: memoryview) -> tuple[str | None, int]:
         found, at = name, parser.CurrentByteIndex
         raise _RootSeen
 
+    content = bytes(data[:_MAX_BYTES])
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = start
+    parser.EntityDeclHandler = _Prolog(content).entity
     with contextlib.suppress(_RootSeen, expat.ExpatError):
-        parser.Parse(bytes(data[:_MAX_BYTES]), True)
+        parser.Parse(content, True)
     return found, at
 
 
@@ -109,7 +120,8 @@ def read(data: memoryview) -> Header:
         raise InvalidImageError(
             f"expected an SVG of at most {_MAX_BYTES} bytes, got {len(data)}; simplify it", reason="too_many_bytes"
         )
-    document = _Document()
+    content = bytes(data)
+    document = _Document(content)
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = document.start
     parser.EndElementHandler = document.end
@@ -118,7 +130,7 @@ def read(data: memoryview) -> Header:
     parser.ProcessingInstructionHandler = document.instruction
     parser.buffer_text = True
     try:
-        parser.Parse(bytes(data), True)
+        parser.Parse(content, True)
     except expat.ExpatError as error:
         if error.code in _CUT_OFF:
             raise truncated("the SVG ends before its root element does") from None
@@ -159,14 +171,44 @@ def _length(text: str | None) -> float | None:
     return pixels if pixels > 0 else None
 
 
-class _Document:
+class _Prolog:
+    """What a parser tells its handlers up to the root."""
+
+    def __init__(self, content: bytes) -> None:
+        self._parts = Budget(_MAX_PARTS, "the SVG")
+        # As many as there can be.
+        self._references = content.count(b"&")
+
+    def entity(
+        self,
+        name: str,
+        parameter: bool,
+        value: str | None,
+        base: str | None,
+        system: str | None,
+        public: str | None,
+        notation: str | None,
+    ) -> None:
+        self._parts.spend(_PARTS_OF_AN_ENTITY)
+        if value is None:
+            return
+        if parameter or _REFERENCE.search(value):
+            raise damaged(f"the entity {name} of the SVG is one of others; write what it stands for")
+        if len(value) * self._references > _MAX_BYTES:
+            raise damaged(f"the entity {name} of the SVG stands for too much; write it where it is used")
+
+
+class _Document(_Prolog):
     """What a parser tells its handlers."""
 
-    def __init__(self) -> None:
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
         self.root: dict[str, str] | None = None
         self._style: list[str] | None = None
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        size = len(name) + sum(map(len, attributes)) + sum(map(len, attributes.values()))
+        self._parts.spend(1 + len(attributes) + size // _SIZE_OF_A_PART)
         if self.root is None:
             self.root = attributes
         element = name.rpartition(" ")[2]
@@ -199,6 +241,7 @@ class _Document:
         public: str | None,
         notation: str | None,
     ) -> None:
+        super().entity(name, parameter, value, base, system, public, notation)
         if system is not None:
             self._refer(system, f"the entity {name}")
 
