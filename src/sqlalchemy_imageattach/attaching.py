@@ -62,6 +62,7 @@ def read(
     :param mimetype: the type, where it is known already
     :returns: the bytes that are to be stored, and what they are
     :raises InvalidImageError: when it is no image, damaged, or not accepted by the policy
+    :raises ValueError: when the store has no name for files of its type
     """
     if isinstance(content, bytes):
         attachment = Attachment.of_blob(store, content, policy.max_bytes)
@@ -75,7 +76,10 @@ def read(
                     attachment = Attachment.of_file(store, stripped, policy.max_bytes)
         size = size or (info.width, info.height)
         mimetype = mimetype or info.mimetype
-    return Incoming(attachment, size, _standard(mimetype))
+    mimetype = _standard(mimetype)
+    if not store.takes_type(mimetype):
+        raise ValueError(f"expected a type that {store!r} has a name for, such as 'image/png', not {mimetype!r}")
+    return Incoming(attachment, size, mimetype)
 
 
 def insert(

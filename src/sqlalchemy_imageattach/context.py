@@ -222,6 +222,10 @@ class LocalProxyStore(Store):
         result: bool = self._call("takes_revision")
         return result
 
+    def takes_type(self, mimetype: str) -> bool:
+        result: bool = self._call("takes_type", mimetype)
+        return result
+
     def put_file(self, *args: Any, **kwargs: Any) -> None:
         self._call("put_file", *args, **kwargs)
 

@@ -211,6 +211,8 @@ class BaseImageSet(Generic[I]):
         :raises InvalidImageError: (a :exc:`ValueError`) when it is no image, damaged, or not accepted by the policy
         :raises ContextError: when there is no store
         :raises TypeError: when ``raw_file`` cannot be read or sought
+        :raises ValueError: when the store has no name for files of this type, and when a thumbnail has the original's
+            size
 
         >>> user.picture.from_raw_file(photograph, store, size=(2, 1), mimetype='image/png').size
         (2, 1)

@@ -122,6 +122,14 @@ class Store:
         """
         return self._takes_revision
 
+    def takes_type(self, mimetype: str) -> bool:
+        """Tell whether the store has a name for files of a type; images of another are not attached.
+
+        :param mimetype: e.g. ``'image/jpeg'``
+        :returns: by default true; a store that wraps others answers for them
+        """
+        return True
+
     # What a store implements. Those of this library take `revision: str | None = None` as the last argument.
 
     def put_file(

@@ -335,7 +335,7 @@ def test_a_raw_file_of_known_size_and_type_is_not_looked_into(session, user, con
         ({}, (64, 48), "image/png"),
         ({"size": (3, 2)}, (3, 2), "image/png"),
         ({"mimetype": "image/x-icon"}, (64, 48), "image/x-icon"),
-        ({"mimetype": "image/x-mine"}, (64, 48), "image/mine"),
+        ({"mimetype": "image/x-jls"}, (64, 48), "image/jls"),
         ({"mimetype": "image/x-bmp"}, (64, 48), "image/bmp"),
         ({"size": [3, 2]}, (3, 2), "image/png"),
     ],

@@ -13,8 +13,16 @@ from pathlib import Path
 import pytest
 
 from models import picture
+from sqlalchemy_imageattach.context import LocalProxyStore
 from sqlalchemy_imageattach.exc import InvalidImageError, StoreError
 from sqlalchemy_imageattach.imaging import ImagePolicy
+from sqlalchemy_imageattach.stores.fallback import FallbackStore
+from sqlalchemy_imageattach.stores.fs import FileSystemStore
+from sqlalchemy_imageattach.stores.http import HttpExposedStore
+from sqlalchemy_imageattach.stores.memory import MemoryStore
+from sqlalchemy_imageattach.stores.routing import RoutingStore
+from sqlalchemy_imageattach.stores.s3 import S3Store
+from sqlalchemy_imageattach.stores.sandbox import SandboxStore
 
 from . import hostile_uploads
 
@@ -122,6 +130,33 @@ def test_a_size_that_cannot_be_touches_nothing(user, is_untouched, wanted):
     with pytest.raises((TypeError, ValueError)):
         user.picture.generate_thumbnail(**wanted)
     is_untouched()
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        lambda store: store,
+        lambda store: LocalProxyStore(lambda: store),
+        lambda store: HttpExposedStore(store),
+        lambda store: FallbackStore(store, MemoryStore()),
+        lambda store: SandboxStore(MemoryStore(), store),
+        lambda store: RoutingStore(store, {"user-cover": MemoryStore()}),
+        lambda store: FileSystemStore("images", "https://example.com/"),
+        lambda store: S3Store("bucket"),
+    ],
+    ids=["memory", "current", "http", "fallback", "sandbox", "routing", "fs", "s3"],
+)
+def test_a_type_that_the_store_cannot_name_touches_nothing(user, is_untouched, store, over):
+    with pytest.raises(ValueError, match="has a name for, such as 'image/png', not 'application/x-nonsense'"):
+        user.picture.from_raw_file(io.BytesIO(RED), over(store), size=(3, 2), mimetype="application/x-nonsense")
+    is_untouched()
+
+
+def test_a_store_of_ones_own_may_name_any_type(session, user, own_store):
+    for store in (own_store, RoutingStore(MemoryStore(), {"user-picture": own_store})):
+        user.picture.from_raw_file(io.BytesIO(b"bytes"), store, size=(3, 2), mimetype="application/x-nonsense")
+        session.commit()
+        assert user.picture.make_blob(store) == b"bytes"
 
 
 def test_an_unknown_filter_touches_nothing(user, is_untouched):

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
 from ..exc import ImageNotFoundError
+from ..imaging.types import SUFFIXES
 from ..store import FileKey, Store, StoredFile
 from .bucket import Bucket, check_range
 from .naming import key_of, names_of
@@ -90,6 +91,9 @@ class CloudStore(Bucket, Store):
     def _storage_class(self, reproducible: bool) -> str | None:
         """The storage class of a new object, or ``None`` for the cloud's default."""
         return None
+
+    def takes_type(self, mimetype: str) -> bool:
+        return mimetype in SUFFIXES
 
     def put_file(
         self,

@@ -59,6 +59,9 @@ class FallbackStore(LayeredStore):
     def takes_revision(self) -> bool:
         return self.new.takes_revision()
 
+    def takes_type(self, mimetype: str) -> bool:
+        return self.new.takes_type(mimetype)
+
     def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
         self.new.put_key(file, key, reproducible)
 

@@ -29,6 +29,7 @@ from urllib.parse import quote
 from ..exc import ImageNotFoundError, StoreError
 from ..file import send
 from ..hosts import ANY_HOST, Hosts
+from ..imaging.types import SUFFIXES
 from ..serving import DEFAULT_RULES, Folder, Rules, Source
 from ..store import FileKey, Store, StoredFile
 from ..wsgi import StaticServerMiddleware
@@ -74,6 +75,9 @@ class BaseFileSystemStore(Store):
     def base_url(self) -> str:
         """What URLs begin with, a slash at its end."""
         raise NotImplementedError(f"{type(self).__qualname__} has to have an attribute base_url")
+
+    def takes_type(self, mimetype: str) -> bool:
+        return mimetype in SUFFIXES
 
     def put_file(
         self,

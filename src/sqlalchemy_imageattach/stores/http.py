@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from ..asgi import ASGIApplication, ImageServer
 from ..hosts import ANY_HOST, Hosts, current_base_url
+from ..imaging.types import SUFFIXES
 from ..serving import DEFAULT_RULES, Rules, Source, Stored
 from ..store import FileKey, Store, StoredFile
 from ..wsgi import ServerMiddleware
@@ -121,6 +122,9 @@ class HttpExposedStore(HttpExposure, Store):
 
     def takes_revision(self) -> bool:
         return self.wrapped.takes_revision()
+
+    def takes_type(self, mimetype: str) -> bool:
+        return mimetype in SUFFIXES and self.wrapped.takes_type(mimetype)
 
     def put_file(self, *args: Any, **kwargs: Any) -> None:
         self.wrapped.put_file(*args, **kwargs)

@@ -14,6 +14,7 @@ from typing import IO
 from urllib.parse import quote
 
 from ..exc import ImageNotFoundError
+from ..imaging.types import SUFFIXES
 from ..store import FileKey, Store, StoredFile
 from .naming import key_of, name_of
 
@@ -35,6 +36,9 @@ class MemoryStore(Store):
         #: What URLs begin with, a slash at its end.
         self.base_url = base_url if base_url.endswith("/") else f"{base_url}/"
         self._files: dict[str, tuple[bytes, datetime.datetime]] = {}
+
+    def takes_type(self, mimetype: str) -> bool:
+        return mimetype in SUFFIXES
 
     def put_file(
         self,

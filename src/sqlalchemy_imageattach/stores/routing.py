@@ -38,6 +38,9 @@ class RoutingStore(LayeredStore):
     def takes_revision(self) -> bool:
         return all(store.takes_revision() for store in self._stores())
 
+    def takes_type(self, mimetype: str) -> bool:
+        return any(store.takes_type(mimetype) for store in self._stores())
+
     def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
         self.store_of(key).put_key(file, key, reproducible)
 

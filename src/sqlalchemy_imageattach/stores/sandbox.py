@@ -73,6 +73,9 @@ class SandboxStore(LayeredStore, Generic[S]):
     def takes_revision(self) -> bool:
         return self.overriding.takes_revision()
 
+    def takes_type(self, mimetype: str) -> bool:
+        return self.overriding.takes_type(mimetype)
+
     def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
         self.overriding.put_key(file, key, reproducible)
         self.overriding.delete_key(_mark_of(key))
