@@ -84,6 +84,10 @@ def claim(original: I, place: Place, size: tuple[int, int]) -> I | None:
     return next(iter(find_current(session, place, width=size[0], height=size[1])), None)
 
 
+# What is said of each image when it is attached, whatever the model says of these columns.
+_OF_EACH_IMAGE = frozenset({"width", "height", "mimetype", "original", "created_at", "revision"})
+
+
 def inherited(original: Any) -> dict[str, Any]:
     """What a row cannot do without, and only the application knows: a thumbnail has it from its original.
 
@@ -94,6 +98,6 @@ def inherited(original: Any) -> dict[str, Any]:
     for attribute in inspect(original).mapper.column_attrs:
         column: Any = attribute.columns[0]
         is_made = column.default is not None or column.server_default is not None or column.autoincrement is True
-        if not (column.nullable or is_made or attribute.key in {"width", "height", "mimetype"}):
+        if not (column.nullable or is_made or attribute.key in _OF_EACH_IMAGE):
             needed[attribute.key] = getattr(original, attribute.key)
     return needed

@@ -7,7 +7,19 @@ import io
 import uuid
 
 import pytest
-from sqlalchemy import Boolean, Column, ForeignKey, ForeignKeyConstraint, Integer, String, Unicode, Uuid, inspect
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    String,
+    Table,
+    Unicode,
+    Uuid,
+    inspect,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, declarative_base, mapped_column, relationship
 from sqlalchemy.orm import configure_mappers as configure
 from sqlalchemy.orm.exc import NoResultFound
@@ -174,6 +186,31 @@ def test_models_with_annotations_that_are_no_strings(check):
     class UserPicture(Base, Image):
         __tablename__ = "user_picture"
         user_id = mapped_column(ForeignKey("user.id"), primary_key=True)
+
+    check(User())
+
+
+def test_a_table_of_its_own_whose_columns_have_no_defaults(check):
+    class Base(DeclarativeBase):
+        pass
+
+    class User(Base):
+        __tablename__ = "user"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        picture: Mapped[ImageSet[UserPicture]] = image_attachment("UserPicture")
+
+    class UserPicture(Base, Image):
+        __table__ = Table(
+            "user_picture",
+            Base.metadata,
+            Column("user_id", ForeignKey("user.id"), primary_key=True),
+            Column("width", Integer, primary_key=True),
+            Column("height", Integer, primary_key=True),
+            Column("mimetype", String(255), nullable=False),
+            Column("original", Boolean, nullable=False),
+            Column("created_at", DateTime, nullable=False),
+            Column("revision", String(16)),
+        )
 
     check(User())
 
