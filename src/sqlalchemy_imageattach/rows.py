@@ -23,7 +23,7 @@ nor the very first picture when two are attached at once.  In ``READ COMMITTED``
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import ColumnElement, Table, and_, inspect, or_, select, update
@@ -122,7 +122,7 @@ def lock_rows(
     for start in range(0, len(ordered), _BATCH):
         criterion = _have(table, ordered[start : start + _BATCH])
         if connection.dialect.name == "sqlite":
-            connection.execute(_touch(table, criterion))
+            connection.execute(_touch(mapper, criterion))
         for row in connection.execute(select(*wanted).where(criterion).order_by(*key).with_for_update()):
             found[tuple(row[: len(key)])] = CurrentFile(*row[len(key) :])
     return found
@@ -148,7 +148,7 @@ def lock_original(session: Session, owner: Any, image: Any) -> bool:
     # An update, also where SELECT ... FOR UPDATE exists: where transactions see snapshots, the second one then gets the
     # database's own serialization error, instead of a duplicate of a row that it cannot see.
     with session.no_autoflush:
-        result = session.execute(_touch(table, criterion), bind_arguments={"mapper": state.mapper})
+        result = session.execute(_touch(state.mapper, criterion), bind_arguments={"mapper": state.mapper})
     return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
@@ -268,7 +268,7 @@ def _lock_set(session: Session, place: Place) -> list[Any]:
     mapper = place.relationship.mapper
     if session.get_bind(mapper).dialect.name == "sqlite":
         with session.no_autoflush:
-            session.execute(_touch(_table(mapper), and_(*place.criteria())), bind_arguments={"mapper": mapper})
+            session.execute(_touch(mapper, and_(*place.criteria())), bind_arguments={"mapper": mapper})
         return find_current(session, place)
     seen, lock = None, not has_gap_locks(session, mapper)
     while True:
@@ -303,13 +303,8 @@ def _order(identity: Sequence[Any]) -> list[tuple[bool, Any]]:
     return [(True, value) if isinstance(value, int) else (False, str(value)) for value in identity]
 
 
-def _touch(table: Table, criterion: ColumnElement[bool]) -> Any:
+def _touch(mapper: Mapper[Any], criterion: ColumnElement[bool]) -> Any:
+    table, original = _table(mapper), mapper.columns["original"]
     # Columns with an onupdate are named, so that they keep their value.
-    unchanged = {column.name: column for column in _touched(table)}
-    return update(table).where(criterion).values(unchanged)
-
-
-def _touched(table: Table) -> Iterator[Any]:
-    for column in table.columns:
-        if column.name == "original" or column.onupdate is not None:
-            yield column
+    unchanged = [column for column in table.columns if column is original or column.onupdate is not None]
+    return update(table).where(criterion).values({column: column for column in unchanged})

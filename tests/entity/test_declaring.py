@@ -468,6 +468,28 @@ def test_key_attributes_may_be_named_unlike_their_columns(check):
     assert UserPicture.identity_attributes() == ["owner_key"]
 
 
+def test_no_attribute_need_be_named_like_its_column(check):
+    class Base(DeclarativeBase):
+        pass
+
+    class User(Base):
+        __tablename__ = "user"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        picture: Mapped[ImageSet[UserPicture]] = image_attachment("UserPicture")
+
+    class UserPicture(Base, Image):
+        __tablename__ = "user_picture"
+        user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+        width = Column("w", Integer, primary_key=True, autoincrement=False)
+        height = Column("h", Integer, primary_key=True, autoincrement=False)
+        mimetype = Column("type", String(255), nullable=False)
+        original = Column("is_original", Boolean, nullable=False)
+        created_at = Column("made", DateTime(timezone=True), nullable=False)
+        revision = Column("name", String(16))
+
+    check(User())
+
+
 def test_a_set_of_many_is_told_apart_by_attributes_named_unlike_their_columns(engine, make_session, store):
     Base = declarative_base()
 
