@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Literal, Protocol, Self
+from typing import IO, TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
 from .exc import MissingDependencyError
 from .file import bytes_left
@@ -65,11 +65,13 @@ class Event:
 #: Who is told of each :class:`Event`.
 Subscriber = Callable[[Event], object]
 
+S = TypeVar("S", bound=Subscriber)
+
 _subscribers: tuple[Subscriber, ...] = ()
 _lock = threading.Lock()
 
 
-def subscribe(subscriber: Subscriber) -> Subscriber:
+def subscribe(subscriber: S) -> S:
     """Have a function called with each :class:`Event` of this process.
 
     It is called in the thread that did the work, which may be one of several at once, before the work's caller goes on:

@@ -7,7 +7,8 @@ from typing import IO, assert_type
 
 from sqlalchemy_imageattach.context import current_store, get_current_store, store_context
 from sqlalchemy_imageattach.exc import ImageNotFoundError
-from sqlalchemy_imageattach.store import Store
+from sqlalchemy_imageattach.instrumentation import Event, Subscriber, opentelemetry_spans, subscribe
+from sqlalchemy_imageattach.store import FileKey, Store
 from sqlalchemy_imageattach.stores.fs import FileSystemStore, HttpExposedFileSystemStore
 
 
@@ -47,3 +48,14 @@ def the_built_in_stores_take_a_revision() -> None:
     store = FileSystemStore(path="images", base_url="http://example.com/")
     store.put_file(io.BytesIO(), "user", 1, 2, 3, "image/png", False, "a1b2c3")
     HttpExposedFileSystemStore(path="images", prefix="images/", host_url_getter=lambda: "http://example.com/")
+
+
+def a_subscriber_keeps_its_type() -> None:
+    @subscribe
+    def measure(event: Event) -> int | None:
+        assert_type(event.store, Store | None)
+        assert_type(event.key, FileKey | None)
+        return event.file_size
+
+    assert_type(measure(Event("decode", "image/png", 0.5)), int | None)
+    assert_type(subscribe(opentelemetry_spans()), Subscriber)
