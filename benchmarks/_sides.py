@@ -69,12 +69,12 @@ class Side:
 
 def in_turn(
     asks: Mapping[str, tuple[Side, str]], rounds: int, before: Callable[[], object] = lambda: None
-) -> dict[str, list[float]]:
-    """What each ask answered in each round, in seconds; the first round warms up and is not counted.
+) -> dict[str, list[Any]]:
+    """What each ask answered in each round, mostly in seconds; the first round warms up and is not counted.
 
     :param before: what has to happen ahead of each round
     """
-    answers: dict[str, list[float]] = {name: [] for name in asks}
+    answers: dict[str, list[Any]] = {name: [] for name in asks}
     names = list(asks)
     for _ in range(rounds + 1):
         before()
