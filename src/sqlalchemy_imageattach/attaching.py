@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sqlalchemy import inspect
 from sqlalchemy.orm import RelationshipDirection
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -26,13 +25,13 @@ from .imaging import ImagePolicy, probe
 from .imaging.privacy import strip_metadata
 from .imaging.types import SUFFIXES
 from .ledger import new_revision
-from .rows import Place
+from .rows import Place, known_keys
 from .store import Store
 
 if TYPE_CHECKING:
     from .entity import Image
 
-__all__ = ("Incoming", "insert", "known_keys", "read")
+__all__ = ("Incoming", "insert", "read")
 
 I = TypeVar("I", bound="Image")  # noqa: E741
 
@@ -133,24 +132,6 @@ def insert(
             home.remove(existing)
     home.append(image)
     return image
-
-
-def known_keys(owner: Any, relationship: Any) -> dict[str, Any]:
-    """The attributes of an image that its owner says.
-
-    :param owner: an entity that images are attached to
-    :param relationship: the attribute
-    :returns: their values by name, as far as they are known without SQL
-    """
-    state = inspect(owner)
-    name_of = state.mapper.get_property_by_column
-    identity = dict(zip(map(name_of, state.mapper.primary_key), state.identity or (), strict=False))
-    known = {}
-    for local, remote in relationship.local_remote_pairs:
-        attribute = name_of(local)
-        value = identity.get(attribute, state.dict.get(attribute.key))
-        known[relationship.mapper.get_property_by_column(remote).key] = value
-    return known
 
 
 def _ways_back(relationship: Any) -> Iterator[str]:

@@ -19,9 +19,9 @@ from sqlalchemy import event
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.base import NO_VALUE
 
-from .attaching import known_keys
 from .imagequery import BaseImageQuery
 from .imageset import BaseImageSet
+from .rows import known_keys
 
 if TYPE_CHECKING:
     from .entity import Image

@@ -10,7 +10,8 @@ deleted, replaced or relied on, it is locked, and what it names is read anew.  I
 - who attaches an original has locked the owner before, since nobody can lock rows that are not there yet; and a row
   that was not locked is not deleted;
 - two transactions lock the same rows in the same order: owners, then images, both in that of their keys.  Else each
-  could wait for the other.
+  could wait for the other;
+- a flush asks for many rows at once, and not one by one (but where gaps are locked).
 
 SQLite has no ``FOR UPDATE``.  There an update that changes nothing takes the database's write lock.  MySQL and MariaDB
 lock the gap where a row might be, too, so that two who look for a row that is not there and then insert it block each
@@ -22,9 +23,10 @@ nor the very first picture when two are attached at once.  In ``READ COMMITTED``
 
 from __future__ import annotations
 
+import itertools
 import operator
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Table, and_, inspect, or_, select, update
 from sqlalchemy.engine import Connection
@@ -40,13 +42,17 @@ __all__ = (
     "find_current",
     "has_gap_locks",
     "insert_or_find",
+    "known_keys",
     "lock_deleted",
     "lock_original",
     "lock_rows",
     "replace_all",
 )
 
+#: How many rows are asked for by one statement.
 _BATCH = 100
+
+T = TypeVar("T")
 
 
 class Place(NamedTuple):
@@ -64,6 +70,13 @@ class Place(NamedTuple):
         cls = self.relationship.mapper.class_
         criteria: list[Any] = [with_parent(self.owner, self.relationship.class_attribute)]
         return criteria + [getattr(cls, name) == value for name, value in self.values]
+
+    def known_values(self) -> dict[str, Any]:
+        """Say which values these images have in common.
+
+        :returns: values of attributes, as far as they are known without SQL
+        """
+        return known_keys(self.owner, self.relationship) | dict(sorted(self.values))
 
     def order(self) -> tuple[Any, ...]:
         """Say in which order image sets are locked.
@@ -84,6 +97,24 @@ class CurrentFile(NamedTuple):
     def of(cls, image: Any) -> Self:
         """What an image says that was loaded."""
         return cls(image.mimetype, getattr(image, "revision", None))
+
+
+def known_keys(owner: Any, relationship: Any) -> dict[str, Any]:
+    """The attributes of an image that its owner says.
+
+    :param owner: an entity that images are attached to
+    :param relationship: the attribute
+    :returns: their values by name, as far as they are known without SQL
+    """
+    state = inspect(owner)
+    name_of = state.mapper.get_property_by_column
+    identity = dict(zip(map(name_of, state.mapper.primary_key), state.identity or (), strict=False))
+    known = {}
+    for local, remote in relationship.local_remote_pairs:
+        attribute = name_of(local)
+        value = identity.get(attribute, state.dict.get(attribute.key))
+        known[relationship.mapper.get_property_by_column(remote).key] = value
+    return known
 
 
 def lock_deleted(
@@ -119,8 +150,8 @@ def lock_rows(
     wanted = [*key, columns["mimetype"]] + ([columns["revision"]] if "revision" in columns else [])
     ordered = sorted(identities, key=_order)
     found = {}
-    for start in range(0, len(ordered), _BATCH):
-        criterion = _have(table, ordered[start : start + _BATCH])
+    for chunk in _chunks(ordered, _BATCH):
+        criterion = _have(table, chunk)
         if connection.dialect.name == "sqlite":
             connection.execute(_touch(mapper, criterion))
         for row in connection.execute(select(*wanted).where(criterion).order_by(*key).with_for_update()):
@@ -139,7 +170,7 @@ def lock_original(session: Session, owner: Any, image: Any) -> bool:
     state = inspect(image)
     if has_gap_locks(session, state.mapper):
         # There the thumbnail's foreign key will lock the owner as well, and the owner comes first.
-        _lock_owner(session, inspect(owner), read=True)
+        _lock_owners(session, [inspect(owner)], read=True)
     table = _table(state.mapper)
     criterion = _have(table, [state.identity])
     if "revision" in state.mapper.columns:
@@ -152,23 +183,17 @@ def lock_original(session: Session, owner: Any, image: Any) -> bool:
     return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
-def find_current(session: Session, place: Place, *, lock: bool = False, **values: Any) -> list[Any]:
+def find_current(session: Session, place: Place, **values: Any) -> list[Any]:
     """Load images of an image set as their rows are now, without regard to what the session has loaded.
 
     :param session: the session
     :param place: the image set
-    :param lock: whether to lock the rows, where the database can
     :param values: which images, by attributes; all, if there is none
     :returns: the images
     """
     mapper = place.relationship.mapper
-    criteria = [*place.criteria(), *(getattr(mapper.class_, name) == value for name, value in values.items())]
-    statement = select(mapper).where(*criteria).options(lazyload("*")).execution_options(populate_existing=True)
-    if lock:
-        table = _table(mapper)
-        statement = statement.order_by(*table.primary_key.columns).with_for_update(of=table)
-    with session.no_autoflush:
-        return list(session.scalars(statement))
+    having = [getattr(mapper.class_, name) == value for name, value in values.items()]
+    return _find(session, mapper, and_(*place.criteria(), *having))
 
 
 def has_gap_locks(session: Session, mapper: Mapper[Any]) -> bool:
@@ -228,9 +253,15 @@ def replace_all(session: Session) -> None:
             for former in pending.pop(key, ()):
                 _drop(session, former, place)
         pending.setdefault(key, []).append(image)
-    for place, store in sorted(replaced.values(), key=lambda each: each[0].order()):
-        if inspect(place.owner).persistent:
-            _replace(session, place, store)
+    to_replace = sorted(
+        (each for each in replaced.values() if inspect(each[0].owner).persistent), key=lambda each: each[0].order()
+    )
+    _lock_owners(session, [inspect(place.owner) for place, _ in to_replace])
+    for relationship, places in itertools.groupby(to_replace, lambda each: each[0].relationship):
+        # Where gaps are locked, no more rows than needed are looked at by one statement.
+        size = 1 if has_gap_locks(session, relationship.mapper) else _BATCH
+        for chunk in _chunks(list(places), size):
+            _replace(session, chunk)
 
 
 def _here(session: Session, place: Place) -> Place:
@@ -239,12 +270,25 @@ def _here(session: Session, place: Place) -> Place:
     return place._replace(owner=session.get(owner.mapper, owner.identity) or place.owner) if owner.detached else place
 
 
-def _replace(session: Session, place: Place, store: Store) -> None:
-    _lock_owner(session, inspect(place.owner))
-    images = _lock_set(session, place)
-    loaded: Any = inspect(place.owner).dict.get(place.relationship.key)
-    for image in images:
+def _replace(session: Session, places: Sequence[tuple[Place, Store]]) -> None:
+    """Delete what is in image sets of one relationship."""
+    images = _lock_sets(session, [place for place, _ in places])
+    by_values = {tuple(place.known_values().values()): (place, store) for place, store in places}
+    names = list(places[0][0].known_values())
+    homes = [
+        places[0] if len(places) == 1 else by_values.get(tuple(getattr(image, name) for name in names))
+        for image in images
+    ]
+    if None in homes:
+        # Databases may take values for equal that Python does not.
+        for each in places:
+            _replace(session, [each])
+        return
+    for image, home in zip(images, homes, strict=True):
+        assert home is not None
+        place, store = home
         remember_store(image, store)
+        loaded: Any = inspect(place.owner).dict.get(place.relationship.key)
         if place.relationship.lazy != "dynamic" and loaded is not None and image in loaded:
             loaded.remove(image)
         session.delete(image)
@@ -264,15 +308,16 @@ def _table(mapper: Mapper[Any]) -> Table:
     return table
 
 
-def _lock_set(session: Session, place: Place) -> list[Any]:
-    mapper = place.relationship.mapper
+def _lock_sets(session: Session, places: Sequence[Place]) -> list[Any]:
+    """Lock the rows of image sets of one relationship, and load them as they are now."""
+    mapper = places[0].relationship.mapper
     if session.get_bind(mapper).dialect.name == "sqlite":
         with session.no_autoflush:
-            session.execute(_touch(mapper, and_(*place.criteria())), bind_arguments={"mapper": mapper})
-        return find_current(session, place)
+            session.execute(_touch(mapper, _are_in(places)), bind_arguments={"mapper": mapper})
+        return _find(session, mapper, _are_in(places))
     seen, lock = None, not has_gap_locks(session, mapper)
     while True:
-        images = find_current(session, place, lock=lock)
+        images = _find(session, mapper, _are_in(places), lock=lock)
         found = {inspect(image).identity: CurrentFile.of(image) for image in images}
         if not found or found == seen:
             return images
@@ -283,13 +328,38 @@ def _lock_set(session: Session, place: Place) -> list[Any]:
         seen = found
 
 
-def _lock_owner(session: Session, owner: InstanceState[Any], *, read: bool = False) -> None:
-    table = owner.mapper.local_table
-    if session.get_bind(owner.mapper).dialect.name != "sqlite" and isinstance(table, Table):
-        statement = select(*table.primary_key.columns).where(_have(table, [owner.identity]))
-        statement = statement.with_for_update(read=read, key_share=True)
-        with session.no_autoflush:
-            session.execute(statement, bind_arguments={"mapper": owner.mapper}).all()
+def _find(session: Session, mapper: Mapper[Any], criterion: ColumnElement[bool], *, lock: bool = False) -> list[Any]:
+    statement = select(mapper).where(criterion).options(lazyload("*")).execution_options(populate_existing=True)
+    if lock:
+        table = _table(mapper)
+        statement = statement.order_by(*table.primary_key.columns).with_for_update(of=table)
+    with session.no_autoflush:
+        return list(session.scalars(statement))
+
+
+def _are_in(places: Sequence[Place]) -> ColumnElement[bool]:
+    return or_(*(and_(*place.criteria()) for place in places))
+
+
+def _lock_owners(session: Session, owners: Iterable[InstanceState[Any]], *, read: bool = False) -> None:
+    tables: dict[Table, tuple[Mapper[Any], set[Any]]] = {}
+    for owner in owners:
+        table = owner.mapper.local_table
+        if session.get_bind(owner.mapper).dialect.name != "sqlite" and isinstance(table, Table):
+            tables.setdefault(table, (owner.mapper, set()))[1].add(owner.identity)
+    for table in sorted(tables, key=str):
+        mapper, identities = tables[table]
+        key = table.primary_key.columns
+        for chunk in _chunks(sorted(identities, key=_order), 1 if has_gap_locks(session, mapper) else _BATCH):
+            statement = select(*key).where(_have(table, chunk)).order_by(*key)
+            statement = statement.with_for_update(read=read, key_share=True)
+            with session.no_autoflush:
+                session.execute(statement, bind_arguments={"mapper": mapper}).all()
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _have(table: Table, identities: Sequence[Any]) -> ColumnElement[bool]:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, Unicode
-from sqlalchemy.orm import Session, declarative_base
+from sqlalchemy import Column, ForeignKey, Integer, Unicode, select
+from sqlalchemy.orm import Session, declarative_base, selectinload
 from werkzeug.datastructures import FileStorage
 
-from models import User, UserPicture, picture
+from models import Album, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.context import current_store, pop_store_context, push_store_context, store_context
 from sqlalchemy_imageattach.entity import Image, image_attachment
 from sqlalchemy_imageattach.exc import ContextError, InvalidImageError
@@ -512,3 +512,35 @@ def test_a_policy_of_the_call_or_of_the_attribute_says_what_is_accepted(engine, 
     assert person.picture.generate_thumbnail(width=3).size == (3, 1)
     session.commit()
     assert person.picture.original.mimetype == "image/jpeg"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_pictures_of_many_users_are_replaced_without_a_query_for_each(session, context, store, statements):
+    session.add_all(users := [User() for _ in range(60)])
+    for user in users:
+        user.picture.from_blob(picture(color=1))
+    session.commit()
+    counts = []
+    for some in (users[:20], users):
+        for user in session.scalars(select(User).options(selectinload(User.picture))).unique():
+            if user in some:
+                user.picture.from_blob(picture(color=2))
+        with statements() as seen:
+            session.flush()
+        counts.append(len(seen))
+    session.commit()
+    assert counts[0] == counts[1] < 10
+    assert list(stored(store).values()) == [picture(color=2)] * 60
+
+
+def test_photos_are_added_to_an_album_without_a_query_for_each(session, context, statements):
+    session.add(album := Album())
+    session.commit()
+    counts = []
+    for positions in (range(10), range(10, 60)):
+        for position in positions:
+            album.photos.get_image_set(position=position).from_blob(picture(color=position))
+        with statements() as seen:
+            session.flush()
+        counts.append(len(seen))
+    assert counts[0] == counts[1] < 10
