@@ -29,7 +29,6 @@ from typing import IO, TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
 from .exc import MissingDependencyError
 from .file import bytes_left
-from .version import VERSION
 
 if TYPE_CHECKING:
     from .store import FileKey, Store
@@ -125,6 +124,8 @@ def opentelemetry_spans() -> Subscriber:
         from opentelemetry import trace
     except ImportError as error:
         raise MissingDependencyError("spans need OpenTelemetry: pip install opentelemetry-api") from error
+    from .version import VERSION  # not with the package: running that module would warn
+
     tracer = trace.get_tracer("sqlalchemy_imageattach", VERSION)
 
     def record(event: Event) -> None:
