@@ -20,6 +20,7 @@ from sqlalchemy_imageattach.entity import Image
 from sqlalchemy_imageattach.exc import StoreError
 from sqlalchemy_imageattach.keys import ALL_KEYS, KeyRange, key_from_json, key_to_json
 from sqlalchemy_imageattach.migration import migrate_class
+from sqlalchemy_imageattach.rebuilding import make_thumbnails
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 
@@ -152,6 +153,13 @@ def test_ranges_together_move_what_the_class_has(pictures):
     assert stored(destination) == stored(store)
 
 
+def test_sizes_are_made_of_the_originals_of_a_range(pictures):
+    session, store = pictures
+    keys = KeyRange((2, 64, 48), (5, 64, 48))
+    made = make_thumbnails(session, UserPicture, store, widths=[16], keys=keys)
+    assert [thumbnail.user_id for each in made for thumbnail in each.thumbnails] == [3, 4, 5]
+
+
 def test_a_range_goes_on_from_a_checkpoint(pictures):
     session, store = pictures
     keys, checkpoint = KeyRange((1, 64, 48), (5, 64, 48)), {}
@@ -197,6 +205,8 @@ def test_what_is_no_range_of_the_class_is_refused_before_anything_is_done(pictur
     session, store = pictures
     with pytest.raises(error, match="keys"):
         migrate_class(session, UserPicture, store, MemoryStore(), keys=keys)
+    with pytest.raises(error, match="keys"):
+        make_thumbnails(session, UserPicture, store, widths=[16], keys=keys)
     with pytest.raises(error, match="keys"):
         verify(session, UserPicture, store, keys=keys)
 

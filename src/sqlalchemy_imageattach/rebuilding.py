@@ -40,7 +40,7 @@ from .imagequery import BaseImageQuery
 from .imageset import POLICY_KEY
 from .imagesubset import MultipleImageSet
 from .imaging import ImagePolicy
-from .keys import KeyRange
+from .keys import ALL_KEYS, KeyRange, check_keys
 from .rows import Place
 from .sizes import Wanted
 from .store import FileKey, Store
@@ -71,6 +71,7 @@ def make_thumbnails(
     heights: Collection[int] = (),
     ratios: Collection[float] = (),
     only_missing: bool = False,
+    keys: KeyRange = ALL_KEYS,
     workers: int = 1,
     checkpoint: MutableMapping[str, Any] | str | PathLike[str] | None = None,
     on_error: Callable[[Image, Exception], object] | None = None,
@@ -88,6 +89,7 @@ def make_thumbnails(
     :param heights: pixels, a thumbnail of each
     :param ratios: how many times the original's width and height, a thumbnail of each
     :param only_missing: whether sizes that are there already are left as they are
+    :param keys: which rows, if it is one image class; :func:`~.bulk.key_ranges` splits it, for several processes
     :param workers: how many originals are decoded side by side
     :param checkpoint: where to note how far this has come, and where the next time goes on: a mapping, or the path of a
         file, as for :func:`~.migration.migrate`
@@ -113,6 +115,8 @@ def make_thumbnails(
         mappers = [image_mapper(declarative_base)]
     else:
         mappers = image_mappers(declarative_base)
+    for mapper in mappers:
+        check_keys(mapper, keys)
     wanted = [Wanted(width=width) for width in widths]
     wanted += [Wanted(height=height) for height in heights]
     wanted += [Wanted(ratio) for ratio in ratios]
@@ -127,7 +131,7 @@ def make_thumbnails(
     if session.in_transaction():
         raise ValueError("expected a session without a transaction; commit it or roll it back before")
     maker = _Maker(session, find_store(store), wanted, only_missing)
-    return _run(_Run(maker, on_error), mappers, workers, Checkpoint(checkpoint))
+    return _run(_Run(maker, on_error), mappers, keys, workers, Checkpoint(checkpoint))
 
 
 class _Job(NamedTuple):
@@ -166,10 +170,10 @@ class _Maker:
         self.wanted = wanted
         self.only_missing = only_missing
 
-    def jobs(self, mapper: Mapper[Any], after: Sequence[Any] | None) -> Iterator[_Job]:
+    def jobs(self, mapper: Mapper[Any], keys: KeyRange) -> Iterator[_Job]:
         """Find out what has to be made."""
         with self._own_session(mapper) as own:
-            for batch in batches(own, mapper, KeyRange(after), originals=True):
+            for batch in batches(own, mapper, keys, originals=True):
                 for start in range(0, len(batch), _LOOK_AT):
                     originals = batch[start : start + _LOOK_AT]
                     with reading(own):
@@ -263,9 +267,9 @@ class _Run:
         self.maker = maker
         self.on_error = on_error
 
-    def groups(self, mapper: Mapper[Any], after: Sequence[Any] | None, workers: int) -> Generator[list[_Done]]:
+    def groups(self, mapper: Mapper[Any], keys: KeyRange, workers: int) -> Generator[list[_Done]]:
         """Decode originals, and give some at once that are to be committed together."""
-        jobs = self.maker.jobs(mapper, after)
+        jobs = self.maker.jobs(mapper, keys)
         group: list[_Done] = []
         began_at = time.monotonic()
         with closing(side_by_side(self.maker.make, jobs, workers)) as outcomes:
@@ -301,17 +305,20 @@ class _Run:
         self.on_error(job.original, error)
 
 
-def _run(run: _Run, mappers: Sequence[Mapper[Any]], workers: int, checkpoint: Checkpoint) -> Iterator[Made]:
+def _run(
+    run: _Run, mappers: Sequence[Mapper[Any]], keys: KeyRange, workers: int, checkpoint: Checkpoint
+) -> Iterator[Made]:
     with checkpoint:
         # All of it is looked at before anything is made.
         places = [checkpoint.get(mapper) for mapper in mappers]
-        for mapper, after in zip(mappers, places, strict=True):
-            with closing(run.groups(mapper, after, workers)) as groups:
+        for mapper, done in zip(mappers, places, strict=True):
+            left = keys if done is None else keys._replace(after=done)
+            with closing(run.groups(mapper, left, workers)) as groups:
                 for group in groups:
                     made = run.commit(mapper, group)
                     checkpoint.set(mapper, group[-1].job.original)
-                    for done, thumbnails in zip(group, made, strict=True):
-                        yield Made(done.job.original, thumbnails)
+                    for each, thumbnails in zip(group, made, strict=True):
+                        yield Made(each.job.original, thumbnails)
 
 
 def _sets(session: Session, mapper: Mapper[Any], originals: Sequence[Image]) -> dict[tuple[Any, ...], _Set]:

@@ -1,12 +1,12 @@
-"""Work for Celery's workers: thumbnails, and parts of a migration and of an audit; it needs the extra ``celery``.
+"""Work for Celery's workers: thumbnails, and parts of a move and of an audit; it needs the extra ``celery``.
 
 ::
 
     images = ImageTasks(Celery("yourapp"), Base, sessionmaker(engine), {"old": old_store, "new": new_store})
 
     enqueue(session, images.thumbnails(user.picture, widths=[160, 640]))
-    for partition in images.migration("old", "new"):
-        partition.apply_async()
+    for part in images.migration("old", "new"):
+        part.apply_async()
 
 The application and its workers import the same module, so that both know the same sessions and stores.  What goes over
 the broker is JSON: names of classes and stores, keys of rows, sizes.  It must always be true that
@@ -18,25 +18,23 @@ the broker is JSON: names of classes and stores, keys of rows, sizes.  It must a
 
 from __future__ import annotations
 
-import logging
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import exc, inspect
+from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session, object_session
-from sqlalchemy.orm.exc import StaleDataError
 
-from .audit import verify
 from .bulk import image_mapper, image_mappers, key_ranges
 from .entity import Image
 from .imageset import BaseImageSet
-from .keys import KeyRange, class_name, key_from_json, key_to_json
+from .keys import KeyRange, key_to_json
 from .migration import migrate_class
+from .rebuilding import make_thumbnails
 from .sending import FAILED_SEND_KEY, FailedSend, enqueue
 from .sizes import Wanted
-from .store import FileKey, Store
-from .stores.layered import is_missing
+from .store import Store
+from .work import PASSING, Work
 
 # isort: split
 # After .sending, which says what to install where Celery is not there.
@@ -45,27 +43,15 @@ from celery.canvas import Signature
 
 __all__ = ("FAILED_SEND_KEY", "PARTITION_SIZE", "FailedSend", "ImageTasks", "enqueue")
 
-logger = logging.getLogger("sqlalchemy_imageattach")
-
 #: How many rows a part of a migration or of an audit has, unless it is told: that much is done again after a kill.
 PARTITION_SIZE = 10_000
-
-#: What may pass: a store or a database that is busy or unreachable, and another transaction that was there first.
-_PASSING = (
-    OSError,
-    exc.OperationalError,
-    exc.InterfaceError,
-    exc.IntegrityError,
-    exc.TimeoutError,
-    StaleDataError,
-)
 
 _OPTIONS: dict[str, Any] = {
     # A message is let go when the task has been done, whoever is killed before.
     "acks_late": True,
     "reject_on_worker_lost": True,
     # After 1, 2, 4, 8 seconds and so on, each cut by chance: 17 minutes in all, at the most.
-    "autoretry_for": _PASSING,
+    "autoretry_for": PASSING,
     "max_retries": 10,
     "retry_backoff": True,
     "retry_backoff_max": 600,
@@ -79,9 +65,10 @@ _apps: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class ImageTasks:
-    """The tasks of an application, named ``sqlalchemy_imageattach.thumbnails``, ``.migration`` and ``.audit``.
+    """The tasks of an application.
 
-    Its methods give Celery's signatures, to be sent by ``apply_async()``, or by :func:`enqueue` after a commit.
+    They are named ``sqlalchemy_imageattach.thumbnails``, ``.rebuilding``, ``.migration`` and ``.audit``, by the methods
+    that give Celery's signatures: to be sent by ``apply_async()``, or by :func:`.enqueue` after a commit.
 
     :param app: the application's Celery
     :param declarative_base: the base of the image classes and of the entities that have images
@@ -109,23 +96,14 @@ class ImageTasks:
     ) -> None:
         if not isinstance(app, Celery):
             raise TypeError(f"app must be an instance of celery.Celery, not {app!r}")
-        if not callable(make_session):
-            raise TypeError(f"make_session must be callable, such as a sessionmaker, not {make_session!r}")
-        self._registry: Any = getattr(declarative_base, "registry", None)
-        if self._registry is None:
-            raise TypeError(f"declarative_base must be a declarative base class, not {declarative_base!r}")
-        self._base = declarative_base
-        self._make_session = make_session
-        self._stores = dict(stores or {})
-        for name, store in self._stores.items():
-            if not isinstance(store, Store):
-                raise TypeError(f"stores[{name!r}] must be an instance of Store, not {store!r}")
+        self._work = work = Work(declarative_base, make_session, stores or {})
         if app in _apps:
             raise ValueError(f"expected an app without these tasks, and {app!r} has them already; use that ImageTasks")
         _apps.add(app)
-        self._thumbnails = _registered(app, "thumbnails", self._make_thumbnails)
-        self._migration = _registered(app, "migration", self._migrate)
-        self._audit = _registered(app, "audit", self._verify)
+        self._thumbnails = _registered(app, "thumbnails", lambda task, **told: work.thumbnails(**told))
+        self._rebuilding = _registered(app, "rebuilding", lambda task, **told: work.rebuilding(_is_last(task), **told))
+        self._migration = _registered(app, "migration", lambda task, **told: work.migration(_is_last(task), **told))
+        self._audit = _registered(app, "audit", lambda task, **told: work.audit(**told))
 
     def thumbnails(
         self,
@@ -164,7 +142,7 @@ class ImageTasks:
             Wanted(**size)
         owner, relationship = image_set.query._place()
         state: Any = inspect(owner)
-        entity = self._name(state.mapper)
+        entity = self._work.name(state.mapper)
         if state.identity is None:
             session = object_session(owner)
             if session is None:
@@ -178,6 +156,46 @@ class ImageTasks:
             image_set=keys,
             sizes=sizes,
         )
+
+    def rebuilding(
+        self,
+        store: str,
+        cls: type[Image] | None = None,
+        *,
+        widths: Collection[int] = (),
+        heights: Collection[int] = (),
+        ratios: Collection[float] = (),
+        size: int = PARTITION_SIZE,
+        workers: int = 1,
+    ) -> Iterator[Signature]:
+        """Split the making of sizes of all originals into tasks, each of which makes those that are missing.
+
+        The result of a task is ``{"made": number, "failed": [{"key": ..., "error": ...}]}``, with the key of each
+        original of which a size could not be made, and the error.  Errors are in the log too.
+
+        :param store: the name of the store that has the originals and gets the thumbnails
+        :param cls: one image class; all of them, by default
+        :param widths: pixels
+        :param heights: pixels
+        :param ratios: how many times an original's width and height
+        :param size: how many rows a task has, thumbnails included
+        :param workers: how many originals a task decodes side by side
+        :returns: an iterator over tasks, not sent yet
+        :raises KeyError: when there is no store of that name
+        :raises TypeError: when an argument is of another type
+        :raises ValueError: when a size is not positive, or there is none
+        """
+        session = self._work.make_session()
+        options: dict[str, Any] = {
+            "widths": list(widths),
+            "heights": list(heights),
+            "ratios": list(ratios),
+            "workers": workers,
+        }
+        for mapper in self._mappers(cls):
+            # It refuses what the tasks could not do.
+            make_thumbnails(session, mapper.class_, self._work.store(store), **options)
+        return self._partitions(self._rebuilding, session, cls, size, {"store": store, **options})
 
     def migration(
         self,
@@ -205,9 +223,9 @@ class ImageTasks:
         :raises TypeError: when an argument is of another type
         :raises ValueError: when ``size`` is not positive, or both stores are one
         """
-        session, stores = self._make_session(), (self._store(source), self._store(destination))
+        session, stores = self._work.make_session(), (self._work.store(source), self._work.store(destination))
         for mapper in self._mappers(cls):
-            # It refuses what the tasks could not do.
+            # As above.
             migrate_class(session, mapper.class_, *stores, verify=verify, workers=workers)
         arguments = {"source": source, "destination": destination, "verify": verify, "workers": workers}
         return self._partitions(self._migration, session, cls, size, arguments)
@@ -229,125 +247,29 @@ class ImageTasks:
         :raises TypeError: when an argument is of another type
         :raises ValueError: when ``size`` is not positive
         """
-        self._store(store)
-        return self._partitions(self._audit, self._make_session(), cls, size, {"store": store, "probe": probe})
-
-    # In the application.
+        self._work.store(store)
+        session = self._work.make_session()
+        return self._partitions(self._audit, session, cls, size, {"store": store, "probe": probe})
 
     def _mappers(self, cls: type[Image] | None) -> list[Mapper[Any]]:
-        return image_mappers(self._base) if cls is None else [image_mapper(cls)]
-
-    def _name(self, mapper: Mapper[Any]) -> str:
-        if mapper.registry is not self._registry:
-            raise ValueError(f"expected a class of {self._base!r}, for which these tasks are, not {mapper.class_!r}")
-        return class_name(mapper)
+        return image_mappers(self._work.base) if cls is None else [image_mapper(cls)]
 
     def _partitions(
         self, task: Any, session: Session, cls: type[Image] | None, size: int, arguments: dict[str, Any]
     ) -> Iterator[Signature]:
-        classes = [(self._name(mapper), key_ranges(session, mapper.class_, size)) for mapper in self._mappers(cls)]
+        classes = [(self._work.name(mapper), key_ranges(session, mapper.class_, size)) for mapper in self._mappers(cls)]
         return _signatures(task, session, classes, arguments)
-
-    # In a worker.
-
-    def _make_thumbnails(
-        self,
-        entity: str,
-        key: Sequence[Any],
-        attribute: str,
-        image_set: Mapping[str, Any],
-        sizes: Sequence[Mapping[str, Any]],
-    ) -> list[list[int]]:
-        mapper = self._mapper(entity)
-        with self._make_session() as session:
-            owner = session.get(mapper, key_from_json(mapper.primary_key, key))
-            if owner is None:
-                return []
-            images = getattr(owner, attribute)
-            if image_set:
-                columns = [mapper.relationships[attribute].mapper.attrs[name].columns[0] for name in image_set]
-                values = key_from_json(columns, list(image_set.values()))
-                images = images.get_image_set(**dict(zip(image_set, values, strict=True)))
-            made = []
-            for size in sizes:
-                if images.original is None:
-                    return []
-                made.append(list(images.generate_thumbnail(**size).size))
-                # Its row is there, and others need not wait for the rest.
-                session.commit()
-        return made
-
-    def _migrate(
-        self,
-        image_class: str,
-        after: Sequence[Any] | None,
-        upto: Sequence[Any] | None,
-        source: str,
-        destination: str,
-        verify: bool,
-        workers: int,
-    ) -> dict[str, Any]:
-        mapper = self._mapper(image_class)
-        is_last = self._migration.request.retries >= self._migration.max_retries
-        failed = []
-
-        def note(image: Image, error: Exception) -> None:
-            does_pass = isinstance(error, _PASSING) and not (isinstance(error, OSError) and is_missing(error))
-            if does_pass and not is_last:
-                raise error
-            key = FileKey.of(image)
-            logger.error("could not copy %s", tuple(key), exc_info=error, extra={"image_key": key})
-            failed.append({"key": key_to_json(inspect(image).identity), "error": f"{type(error).__name__}: {error}"})
-
-        with self._make_session() as session:
-            plan = migrate_class(
-                session,
-                mapper.class_,
-                self._store(source),
-                self._store(destination),
-                keys=_range(mapper, after, upto),
-                workers=workers,
-                verify=verify,
-                skip_existing=True,
-                on_error=note,
-            )
-            copied = sum(1 for _ in plan)
-        return {"copied": copied, "failed": failed}
-
-    def _verify(
-        self, image_class: str, after: Sequence[Any] | None, upto: Sequence[Any] | None, store: str, probe: bool
-    ) -> list[dict[str, Any]]:
-        mapper = self._mapper(image_class)
-        findings = []
-        with self._make_session() as session:
-            keys = _range(mapper, after, upto)
-            for finding in verify(session, mapper.class_, self._store(store), probe=probe, keys=keys):
-                logger.warning("%s", finding, extra={"image_key": finding.key})
-                assert finding.row is not None
-                key = key_to_json(finding.row[1])
-                findings.append({"kind": finding.kind, "reason": finding.reason, "key": key})
-        return findings
-
-    def _mapper(self, name: str) -> Mapper[Any]:
-        for mapper in self._registry.mappers:
-            if class_name(mapper) == name:
-                found: Mapper[Any] = mapper
-                return found
-        raise LookupError(f"expected a class of {self._base!r}, and {name} is none; the sender has other models")
-
-    def _store(self, name: str) -> Store:
-        try:
-            return self._stores[name]
-        except KeyError:
-            known = ", ".join(self._stores) or "none"
-            raise KeyError(f"expected the name of one of the stores of ImageTasks ({known}), not {name!r}") from None
 
 
 def _registered(app: Celery, name: str, function: Callable[..., Any]) -> Any:
-    def task(**arguments: Any) -> Any:
-        return function(**arguments)
+    def run(task: Any, **told: Any) -> Any:
+        return function(task, **told)
 
-    return app.task(name=f"sqlalchemy_imageattach.{name}", **_OPTIONS)(task)
+    return app.task(name=f"sqlalchemy_imageattach.{name}", bind=True, **_OPTIONS)(run)
+
+
+def _is_last(task: Any) -> bool:
+    return bool(task.request.retries >= task.max_retries)
 
 
 def _signatures(
@@ -358,7 +280,3 @@ def _signatures(
             for keys in ranges:
                 after, upto = (None if bound is None else key_to_json(bound) for bound in keys)
                 yield task.si(image_class=name, after=after, upto=upto, **arguments)
-
-
-def _range(mapper: Mapper[Any], *bounds: Sequence[Any] | None) -> KeyRange:
-    return KeyRange(*(None if bound is None else key_from_json(mapper.primary_key, bound) for bound in bounds))

@@ -221,6 +221,36 @@ def test_the_task_is_sent_with_the_commit(images, app, session, user, store):
     assert len(stored(store)) == 2
 
 
+# Parts of making a size of everything
+
+
+@pytest.mark.usefixtures("users")
+def test_the_parts_of_a_rebuilding_make_what_is_missing_and_twice_nothing(images, run, session, user, store):
+    user.picture.generate_thumbnail(width=16)
+    session.commit()
+    parts = list(images.rebuilding("old", UserPicture, widths=[16], heights=[24], size=3))
+    assert sum(run(part)["made"] for part in parts) == 15
+    assert [run(part) for part in parts] == [{"made": 0, "failed": []}] * 3
+    assert len(stored(store)) == 8 * 3
+
+
+@pytest.mark.usefixtures("users")
+def test_a_store_that_fails_for_a_while_has_the_rebuilding_tried_again(images, run, session, store):
+    (part,) = images.rebuilding("old", UserPicture, widths=[16])
+    store.faults = 1
+    with pytest.raises(Retry):
+        run(part)
+    assert run(part) == {"made": 7, "failed": []}
+
+
+@pytest.mark.usefixtures("users")
+def test_an_original_that_is_missing_is_told_and_does_not_keep_the_others(images, run, session, store):
+    store.delete(session.get_one(UserPicture, (2, 64, 48)))
+    (part,) = images.rebuilding("old", UserPicture, widths=[16])
+    result = run(part)
+    assert (result["made"], [failure["key"] for failure in result["failed"]]) == (6, [[2, 64, 48]])
+
+
 # Parts of a migration
 
 
@@ -301,6 +331,10 @@ def test_a_store_that_has_no_name_is_refused_before_anything_is_sent(images):
         images.migration("old", "elsewhere")
     with pytest.raises(KeyError, match="old, new"):
         images.audit("elsewhere")
+    with pytest.raises(KeyError, match="old, new"):
+        images.rebuilding("elsewhere", widths=[16])
+    with pytest.raises(ValueError, match="at least one"):
+        images.rebuilding("old")
     with pytest.raises(ValueError, match="two stores"):
         images.migration("old", "old")
     with pytest.raises(ValueError, match="size"):
