@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from .hosts import Hosts, quote_root, server_host, set_base_url
-from .serving import DEFAULT_RULES, REQUEST_HEADERS, Body, Request, Response, Rules, Source, respond
+from .serving import DEFAULT_RULES, REQUEST_HEADERS, Body, Request, Response, Rules, respond
+from .sources import Source
 
 __all__ = ("ImageServer",)
 
@@ -78,18 +79,18 @@ class ImageServer:
                 # Several lines of one header are one list.
                 headers[_HEADERS[key]] = f"{headers[_HEADERS[key]]}, {text}" if _HEADERS[key] in headers else text
         response = await asyncio.to_thread(respond, Request(scope["method"], name, headers), self.source, self.rules)
-        if isinstance(response.body, bytes):
-            await send(_start(response))
-            await send({"type": "http.response.body", "body": response.body})
-            return
+        body = response.body
         try:
             await send(_start(response))
-            if response.body.path is not None and "http.response.pathsend" in (scope.get("extensions") or {}):
-                await send({"type": "http.response.pathsend", "path": response.body.path})
+            if response.path is not None and "http.response.pathsend" in (scope.get("extensions") or {}):
+                await send({"type": "http.response.pathsend", "path": response.path})
+            elif isinstance(body, bytes):
+                await send({"type": "http.response.body", "body": body})
             else:
-                await _send_body(response.body, receive, send)
+                await _send_body(body, receive, send)
         finally:
-            response.body.file.close()
+            if not isinstance(body, bytes):
+                body.file.close()
 
 
 async def _send_body(body: Body, receive: Receive, send: Send) -> None:

@@ -8,12 +8,16 @@ __ https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from werkzeug.http import parse_date, parse_etags, parse_range_header
 
 __all__ = ("ByteRange", "conditional_status", "requested_range")
+
+# RFC 9110, section 14.1.2: well-formed, and yet it cannot be had; Werkzeug takes it for a mistake.
+_LAST_NOTHING = re.compile(r"\s*bytes\s*=\s*-0+\s*", re.ASCII | re.IGNORECASE)
 
 
 class ByteRange(NamedTuple):
@@ -64,11 +68,16 @@ def requested_range(headers: Mapping[str, str], etag: str | None, modified: int 
     >>> requested_range({"range": "bytes=-2"}, None, None, 10)
     ByteRange(start=8, stop=10)
     """
-    asked = parse_range_header(headers.get("range"))
-    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1 or size == 0:
+    text = headers.get("range")
+    if text is None or size == 0:
         return None
     if_range = headers.get("if-range")
     if if_range is not None and not _is_current(if_range.strip(), etag, modified):
+        return None
+    if _LAST_NOTHING.fullmatch(text):
+        return ByteRange(size, size)
+    asked = parse_range_header(text)
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
         return None
     start, stop = asked.ranges[0]
     if start < 0:

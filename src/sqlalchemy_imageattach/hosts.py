@@ -61,7 +61,8 @@ def set_base_url(base_url: str) -> Iterator[None]:
 class Hosts:
     """What to believe about the host that a request is for.
 
-    :param trusted: the hosts that a request may be for, without ports, ``.example.com`` with all below it; none: any
+    :param trusted: the hosts that a request may be for, without ports, ``.example.com`` with all below it; ``None`` for
+        any, and an empty list for none
     :param proxies: how many proxies in front of the application set ``X-Forwarded-Proto``, ``-Host`` and ``-Prefix``
     :raises ValueError: when ``proxies`` is negative
     """
@@ -95,7 +96,11 @@ class Hosts:
             host = self._forwarded(header("x-forwarded-host")) or host
             prefix = self._forwarded(header("x-forwarded-prefix"))
             root = prefix.rstrip("/") if prefix and _PREFIX.fullmatch(prefix.rstrip("/")) else root
-        if not host or not _HOST.fullmatch(host) or (self.trusted and not host_is_trusted(host, self.trusted)):
+        if (
+            not host
+            or not _HOST.fullmatch(host)
+            or (self.trusted is not None and not (self.trusted and host_is_trusted(host, self.trusted)))
+        ):
             return f"{root}/"
         return f"{scheme}://{host}{root}/"
 

@@ -1,11 +1,10 @@
 """Images over HTTP: a request in, a response out, and no server, socket or event loop.
 
-:func:`respond` is the whole of it.  A *source* finds the file that a path names: :class:`Folder` in a folder,
-:class:`Stored` in any store.  The doors to WSGI and ASGI servers are :mod:`sqlalchemy_imageattach.wsgi` and
-:mod:`sqlalchemy_imageattach.asgi`.  What is served may have been uploaded by anybody, so it must always be true that
+:func:`respond` is the whole of it.  It opens files by a :class:`~sqlalchemy_imageattach.sources.Source`: a
+:class:`~sqlalchemy_imageattach.sources.Folder`, or what is :class:`~sqlalchemy_imageattach.sources.Stored` anywhere.
+The doors to WSGI and ASGI servers are :mod:`sqlalchemy_imageattach.wsgi` and :mod:`sqlalchemy_imageattach.asgi`.  What
+is served may have been uploaded by anybody, so it must always be true that
 
-- no byte comes from outside the source: :func:`~sqlalchemy_imageattach.stores.naming.path_of` alone makes paths of
-  names, and where an opened file really is is looked at again, so that symbolic links lead nowhere else;
 - no file can run in the application's origin, whatever is in it: each is sent sandboxed, and as the type of its name;
 - a name with a revision means the same bytes for ever, and only such a name may be cached for ever;
 - whatever a request says, the response is one of those of :rfc:`9110`, and no exception.
@@ -13,23 +12,20 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import mimetypes
 import os
-import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
-from typing import IO, Final, NamedTuple, Protocol, cast
+from typing import IO, Final, NamedTuple, cast
 from urllib.parse import quote
 
 from .conditions import conditional_status, requested_range
-from .exc import StoreError
-from .store import FileKey, Store, takes_revision
-from .stores.naming import key_of, mimetype_of, names_of, path_of, revision_of
+from .sources import Folder, Found, Source, Stored, etag_of
+from .stores.naming import mimetype_of
 
 __all__ = ("Body", "Folder", "Found", "Request", "Response", "Rules", "Source", "Stored", "respond")
 
@@ -47,8 +43,8 @@ REQUEST_HEADERS: Final = (
     "range",
 )
 
-#: A whole file up to this size, in bytes, is read at once: it costs less than handing it on.
-SMALL = 1 << 16
+#: A file up to this size, in bytes, is read at once: it costs less than to go on reading.
+SMALL: Final = 1 << 16
 
 Headers = list[tuple[str, str]]
 
@@ -71,8 +67,6 @@ class Body(NamedTuple):
     file: IO[bytes]
     #: How many bytes to send; ``None`` for all that are left.
     length: int | None
-    #: Where the file is, if all of it is to be sent and it is in a folder.
-    path: str | None
 
 
 class Response(NamedTuple):
@@ -81,6 +75,8 @@ class Response(NamedTuple):
     status: int
     headers: Headers
     body: bytes | Body
+    #: Where the file is, if the body is all of one in a folder.
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,125 +109,6 @@ class Rules:
 DEFAULT_RULES: Final = Rules()
 
 
-class Found(NamedTuple):
-    """A file that a source has found, and opened."""
-
-    #: A descriptor, or a file object where there is none.
-    file: int | IO[bytes]
-    #: Bytes; ``None`` when it is not known.
-    size: int | None
-    #: When it was written, in seconds since the epoch; ``None`` when it is not known.
-    modified: int | None
-    #: Its strong validator, quoted; ``None`` when there is none.
-    etag: str | None
-    #: Where it is; ``None`` when it is in no folder.
-    path: str | None
-
-
-class Source(Protocol):
-    """Where files are found."""
-
-    def find(self, name: str) -> Found | None:
-        """Open a file.
-
-        :param name: a relative path with slashes; from anybody
-        :returns: the file, or ``None`` when there is none of this name
-        """
-
-    def url(self, name: str) -> str | None:
-        """Make the URL that a file has by itself.
-
-        :param name: a relative path with slashes; from anybody
-        :returns: the URL, or ``None``
-        """
-
-
-class Folder:
-    """The files of a folder.
-
-    :param path: the folder; it need not be there yet
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = os.path.abspath(path).rstrip("/")  # noqa: PTH100  # Path.resolve() would follow links once for all
-        self._real = ""
-
-    def find(self, name: str) -> Found | None:
-        found = self._find(name)
-        if found is None and (key := key_of(name)) is not None:
-            # As a store in this folder finds it.
-            found = next(filter(None, map(self._find, names_of(key)[1:])), None)
-        return found
-
-    def _find(self, name: str) -> Found | None:
-        path = path_of(self._path, name)
-        if path is None:
-            return None
-        try:
-            descriptor = os.open(path, _OPEN_FLAGS)
-        except OSError as error:
-            if error.errno in _NOT_THERE:
-                return None
-            raise
-        except ValueError:  # a name that cannot be that of a file
-            return None
-        try:
-            status = os.fstat(descriptor)
-            if not (stat.S_ISREG(status.st_mode) and self._holds(descriptor, path)):
-                os.close(descriptor)
-                return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        etag = _about(name).etag or f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-        return Found(descriptor, status.st_size, int(status.st_mtime), etag, path)
-
-    def url(self, name: str) -> str | None:
-        return None
-
-    def _holds(self, descriptor: int, path: str) -> bool:
-        try:
-            real = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
-        except OSError:
-            real = os.path.realpath(path)
-        if self._real and real.startswith(self._real):
-            return True
-        # The folder itself may be a link, and may be turned to another folder at any time.
-        self._real = os.path.join(os.path.realpath(self._path), "")  # noqa: PTH118
-        return real.startswith(self._real)
-
-
-class Stored:
-    """The files of a store, by the names that :func:`~sqlalchemy_imageattach.stores.naming.name_of` makes.
-
-    :param store: any store
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def find(self, name: str) -> Found | None:
-        key = self._key(name)
-        if key is None:
-            return None
-        try:
-            file = self._store.get_key(key)
-        except StoreError:
-            raise
-        except (OSError, ValueError):
-            return None
-        return Found(file, _size(file), None, _about(name).etag, None)
-
-    def url(self, name: str) -> str | None:
-        key = self._key(name)
-        return None if key is None else self._store.url_of_key(key)
-
-    def _key(self, name: str) -> FileKey | None:
-        key = key_of(name)
-        # A store without revisions would give another file for one.
-        return key if key is None or key.revision is None or takes_revision(self._store) else None
-
-
 def respond(request: Request, source: Source, rules: Rules = DEFAULT_RULES) -> Response:
     """Answer a request for an image.
 
@@ -255,74 +132,67 @@ def respond(request: Request, source: Source, rules: Rules = DEFAULT_RULES) -> R
         if rules.redirect and (url := source.url(name)) is not None:
             return _plain(302, request, rules, [("Location", url), ("Cache-Control", "no-store")])
         found = source.find(name)
-    except StoreError:
-        _log.exception("the store could not give %r", name)
+    except OSError:
+        _log.exception("%r cannot be opened", name)
         return _plain(503, request, rules, [("Retry-After", "5")])
     if found is None:
         return _plain(404, request, rules)
     try:
         return _found(request, found, rules)
     except BaseException:
-        _close(found)
+        found.close()
         raise
 
 
 def _found(request: Request, found: Found, rules: Rules) -> Response:
-    file, size, modified, etag, path = found
-    headers = [*_about(request.path).headers]
+    file, size, modified, etag, path, name = found
+    extra: Headers = []
     if rules.download:
-        headers.append(("Content-Disposition", "attachment"))
+        extra.append(("Content-Disposition", "attachment"))
     if rules.cors:
-        headers += _cors_headers(request, rules)
+        extra += _cors_headers(request, rules)
     if path is not None and (rules.accel_redirect is not None or rules.x_sendfile):
         # The server in front sets validators of its own, and answers ranges.
         if rules.accel_redirect is not None:
-            headers.append(("X-Accel-Redirect", f"{rules.accel_redirect.rstrip('/')}/{quote(request.path)}"))
+            extra.append(("X-Accel-Redirect", f"{rules.accel_redirect.rstrip('/')}/{quote(name)}"))
         else:
-            headers.append(("X-Sendfile", path))
-        headers.append(("Content-Length", "0"))
-        _close(found)
-        return Response(200, headers, b"")
-    if etag is not None:
-        headers.append(("ETag", etag))
-    if modified is not None:
-        headers.append(("Last-Modified", _http_date(modified)))
-    start, stop = 0, size
-    status = 200
+            extra.append(("X-Sendfile", path))
+        found.close()
+        extra.append(("Content-Length", "0"))
+        return Response(200, [*_headers_of(request.path, None, None, None), *extra], b"")
     if request.headers:
         status = conditional_status(request.headers, etag, modified)
-        if status != 200:
-            _close(found)
-            if status == 304:
-                return Response(304, [header for header in headers if header[0] != "Content-Type"], b"")
+        if status == 412:
+            found.close()
             return _plain(412, request, rules)
+        if status == 304:
+            found.close()
+            same = [each for each in _headers_of(request.path, etag, modified, None) if each[0] != "Content-Type"]
+            return Response(304, [*same, *extra], b"")
         if size is not None and request.method == "GET":
             part = requested_range(request.headers, etag, modified, size)
             if part is not None:
                 start, stop = part
                 if start >= size:
-                    _close(found)
+                    found.close()
                     return _plain(416, request, rules, [("Content-Range", f"bytes */{size}")])
-                status = 206
-                headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
-    if stop is not None:
-        headers.append(("Accept-Ranges", "bytes"))
-        length = stop - start
-        if status == 200 and length <= SMALL and request.method == "GET" and isinstance(file, int):
-            content = os.read(file, length)
-            os.close(file)
-            headers.append(("Content-Length", str(len(content))))
-            return Response(200, headers, content)
-        headers.append(("Content-Length", str(length)))
+                extra.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
+                headers = [*_headers_of(request.path, etag, modified, stop - start), *extra]
+                stream = _stream(file)
+                stream.seek(start)
+                return Response(206, headers, Body(stream, stop - start))
     if request.method == "HEAD":
-        _close(found)
-        return Response(status, headers, b"")
-    stream = cast("IO[bytes]", io.FileIO(file)) if isinstance(file, int) else file
-    if start:
-        stream.seek(start)
-    return Response(
-        status, headers, Body(stream, None if stop is None else stop - start, path if status == 200 else None)
-    )
+        found.close()
+        return Response(200, [*_headers_of(request.path, etag, modified, size), *extra], b"")
+    if isinstance(file, int) and size is not None and size <= SMALL:
+        content = os.read(file, size)
+        os.close(file)
+        return Response(200, [*_headers_of(request.path, etag, modified, len(content)), *extra], content, path)
+    return Response(200, [*_headers_of(request.path, etag, modified, size), *extra], Body(_stream(file), size), path)
+
+
+def _stream(file: int | IO[bytes]) -> IO[bytes]:
+    return cast("IO[bytes]", io.FileIO(file)) if isinstance(file, int) else file
 
 
 def _other_method(request: Request, rules: Rules) -> Response:
@@ -362,45 +232,19 @@ def _cors_headers(request: Request, rules: Rules) -> Headers:
     return [vary, ("Access-Control-Allow-Origin", origin), expose] if origin and origin in rules.cors else [vary]
 
 
-class _About(NamedTuple):
-    """What a name tells about its file."""
-
-    #: The validator, if the name has a revision.
-    etag: str | None
-    #: The headers that are the same in every response.
-    headers: tuple[tuple[str, str], ...]
-
-
 @lru_cache(maxsize=4096)
-def _about(name: str) -> _About:
-    revision = revision_of(name)
+def _headers_of(name: str, etag: str | None, modified: int | None, length: int | None) -> tuple[tuple[str, str], ...]:
+    """The headers of a file, as far as no rule and no request has a say."""
     mimetype = mimetype_of(name) or _OTHER_TYPES.guess_type(name)[0] or "application/octet-stream"
-    caching = "public, max-age=60" if revision is None else "public, max-age=31536000, immutable"
-    return _About(
-        None if revision is None else f'"{revision}"',
-        (("Content-Type", mimetype), ("Cache-Control", caching), *_SAFETY),
-    )
-
-
-@lru_cache(maxsize=4096)
-def _http_date(seconds: int) -> str:
-    return formatdate(seconds, usegmt=True)
-
-
-def _size(file: IO[bytes]) -> int | None:
-    seekable = getattr(file, "seekable", None)
-    if seekable is None or not seekable():
-        return None
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    return size
-
-
-def _close(found: Found) -> None:
-    if isinstance(found.file, int):
-        os.close(found.file)
-    elif callable(close := getattr(found.file, "close", None)):
-        close()
+    caching = "public, max-age=60" if etag_of(name) is None else "public, max-age=31536000, immutable"
+    headers = [("Content-Type", mimetype), ("Cache-Control", caching), *_SAFETY]
+    if etag is not None:
+        headers.append(("ETag", etag))
+    if modified is not None:
+        headers.append(("Last-Modified", formatdate(modified, usegmt=True)))
+    if length is not None:
+        headers += [("Accept-Ranges", "bytes"), ("Content-Length", str(length))]
+    return tuple(headers)
 
 
 REASONS: Final[Mapping[int, str]] = {
@@ -425,19 +269,3 @@ _SAFETY: Final = (
 
 # Python's own table, without those of the machine.
 _OTHER_TYPES = mimetypes.MimeTypes()
-
-# Without blocking: opening a named pipe would wait for a writer.
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-
-_NOT_THERE = {
-    errno.EACCES,
-    errno.EISDIR,
-    errno.EILSEQ,
-    errno.EINVAL,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.ENXIO,  # a socket
-    errno.EPERM,
-}

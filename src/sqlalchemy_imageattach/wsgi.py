@@ -10,14 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .hosts import Hosts, quote_root, server_host, set_base_url
-from .serving import DEFAULT_RULES, REASONS, REQUEST_HEADERS, Body, Folder, Request, Rules, Source, respond
+from .serving import DEFAULT_RULES, REASONS, REQUEST_HEADERS, Body, Request, Rules, respond
+from .sources import Folder, Source
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ("ServerMiddleware", "StaticServerMiddleware")
 
-_ENVIRON_KEYS = tuple((f"HTTP_{name.upper().replace('-', '_')}", name) for name in REQUEST_HEADERS)
+_ENVIRON_KEYS = {f"HTTP_{name.upper().replace('-', '_')}": name for name in REQUEST_HEADERS}
 _STATUS_LINES = {status: f"{status} {reason}" for status, reason in REASONS.items()}
 
 
@@ -59,22 +60,19 @@ class ServerMiddleware:
         if not name.isascii():
             # A WSGI server decodes bytes as if they were Latin-1. What is no UTF-8 then is the name of no file.
             name = name.encode("latin-1", "replace").decode("utf-8", "replace")
-        headers = {name: environ[key] for key, name in _ENVIRON_KEYS if key in environ}
+        headers: dict[str, str] = {}
+        # Most requests have none of them.
+        if not environ.keys().isdisjoint(_ENVIRON_KEYS):
+            headers = {name: environ[key] for key, name in _ENVIRON_KEYS.items() if key in environ}
         response = respond(Request(environ["REQUEST_METHOD"], name, headers), self.source, self.rules)
         start_response(_STATUS_LINES[response.status], response.headers)
         body = response.body
         file_wrapper: Callable[..., Iterable[bytes]] | None = environ.get("wsgi.file_wrapper")
+        if file_wrapper is not None and response.path is not None:
+            return file_wrapper(io.BytesIO(body) if isinstance(body, bytes) else body.file, self.block_size)
         if isinstance(body, bytes):
-            if response.status != 200 or not body:
-                return [body] if body else []
-            # A small file, which was read already; it is sent as any other.
-            if file_wrapper is not None:
-                return file_wrapper(io.BytesIO(body), self.block_size)
-            if len(body) <= self.block_size:
-                return [body]
-            return [body[start : start + self.block_size] for start in range(0, len(body), self.block_size)]
-        if file_wrapper is not None and body.path is not None:
-            return file_wrapper(body.file, self.block_size)
+            size = self.block_size
+            return [body] if 0 < len(body) <= size else [body[at : at + size] for at in range(0, len(body), size)]
         return _Blocks(body, self.block_size)
 
     def _pass_on(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -12,7 +12,7 @@ import pytest
 from serving.application import LARGE, LARGE_NAME, SMALL, SMALL_NAME, fill
 from sqlalchemy_imageattach.asgi import ImageServer
 from sqlalchemy_imageattach.hosts import current_base_url
-from sqlalchemy_imageattach.serving import Folder, Found
+from sqlalchemy_imageattach.sources import Folder, Found
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
 
 
@@ -111,6 +111,8 @@ def test_server_that_can_send_files_is_told_the_path(store: HttpExposedFileSyste
     extensions = {"http.response.pathsend": {}}
     sent = call(store.asgi_middleware(), f"/images/{LARGE_NAME}", extensions=extensions)
     assert sent[1] == {"type": "http.response.pathsend", "path": f"{store.path}/{LARGE_NAME}"}
+    sent = call(store.asgi_middleware(), f"/images/{SMALL_NAME}", extensions=extensions)
+    assert sent[1] == {"type": "http.response.pathsend", "path": f"{store.path}/{SMALL_NAME}"}
     headers = [(b"range", b"bytes=5-9")]
     sent = call(store.asgi_middleware(), f"/images/{LARGE_NAME}", extensions=extensions, headers=headers)
     assert body(sent) == LARGE[5:10]

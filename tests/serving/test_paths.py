@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from serving.application import SECRET, SMALL, SMALL_NAME
 from serving.servers import Server
-from sqlalchemy_imageattach.serving import Folder, Request, respond
+from sqlalchemy_imageattach.serving import Request, Rules, respond
+from sqlalchemy_imageattach.sources import Folder, Found
 
 PATHS = [
     "/images/../secret",
@@ -81,6 +83,51 @@ def test_folder_that_is_a_link_may_be_turned_to_another_folder(tmp_path: Path) -
     current.unlink()
     current.symlink_to("new")
     assert respond(Request("GET", "1.png", {}), folder).body == b"new"
+
+
+def test_file_that_was_served_is_not_when_a_link_is_in_its_place(tmp_path: Path) -> None:
+    (tmp_path / "images" / "user").mkdir(parents=True)
+    (tmp_path / "images" / "user" / "1.png").write_bytes(SMALL)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.png").write_bytes(SECRET)
+    folder = Folder(tmp_path / "images")
+    get = Request("GET", "user/1.png", {})
+    assert [respond(get, folder).body for _ in range(2)] == [SMALL, SMALL]
+    (tmp_path / "images" / "user").rename(tmp_path / "moved")
+    (tmp_path / "images" / "user").symlink_to(tmp_path / "elsewhere")
+    assert respond(get, folder).status == 404
+    (tmp_path / "images" / "user").unlink()
+    (tmp_path / "moved").rename(tmp_path / "images" / "user")
+    assert respond(get, folder).body == SMALL
+
+
+def test_folder_remembers_no_more_than_some_thousand_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlalchemy_imageattach.sources._REMEMBERED", 3)
+    folder = Folder(tmp_path)
+    for number in range(5):
+        (tmp_path / f"{number}.png").write_bytes(SMALL)
+        assert respond(Request("GET", f"{number}.png", {}), folder).status == 200
+        assert len(folder._within) <= 3
+
+
+def test_server_in_front_is_told_the_name_that_the_original_library_gave(tmp_path: Path) -> None:
+    (tmp_path / "user/1/0").mkdir(parents=True)
+    (tmp_path / "user/1/0/1.640x480None").write_bytes(SMALL)
+    get = Request("GET", "user/1/0/1.640x480.webp", {})
+    headers = dict(respond(get, Folder(tmp_path), Rules(accel_redirect="/protected/")).headers)
+    assert headers["X-Accel-Redirect"] == "/protected/user/1/0/1.640x480None"
+    assert headers["Content-Type"] == "image/webp"
+
+
+def test_file_that_cannot_be_opened_now_is_503() -> None:
+    class Exhausted:
+        def find(self, name: str) -> Found | None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        def url(self, name: str) -> str | None:
+            return None
+
+    assert respond(Request("GET", "1.png", {}), Exhausted()).status == 503
 
 
 def test_folder_need_not_be_there(tmp_path: Path) -> None:

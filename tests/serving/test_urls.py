@@ -114,3 +114,7 @@ def test_wrong_hosts_are_refused() -> None:
         Hosts(proxies=-1)
     with pytest.raises(TypeError, match="must be a list of hosts"):
         Hosts("example.com")
+
+
+def test_an_empty_list_trusts_no_host() -> None:
+    assert Hosts(trusted=[]).base_url("https", "evil.example", "/app", {}.get) == "/app/"

@@ -30,7 +30,8 @@ from ..exc import ImageNotFoundError, StoreError
 from ..file import send
 from ..hosts import ANY_HOST, Hosts
 from ..imaging.types import SUFFIXES
-from ..serving import DEFAULT_RULES, Folder, Rules, Source
+from ..serving import DEFAULT_RULES, Rules
+from ..sources import Folder, Source
 from ..store import FileKey, Store, StoredFile
 from ..wsgi import StaticServerMiddleware
 from .http import HttpExposure

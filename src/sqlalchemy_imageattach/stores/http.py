@@ -16,7 +16,8 @@ from urllib.parse import quote
 from ..asgi import ASGIApplication, ImageServer
 from ..hosts import ANY_HOST, Hosts, current_base_url
 from ..imaging.types import SUFFIXES
-from ..serving import DEFAULT_RULES, Rules, Source, Stored
+from ..serving import DEFAULT_RULES, Rules
+from ..sources import Source, Stored
 from ..store import FileKey, Store, StoredFile
 from ..wsgi import ServerMiddleware
 from .naming import name_of
