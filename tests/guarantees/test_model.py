@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import create_engine, delete, event, false, insert, inspect, null, select, update
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SAWarning
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, SAWarning, StatementError
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
@@ -176,7 +176,7 @@ class Programs(RuleBasedStateMachine):
             action()
         except (StoreError, *refusals):
             pass
-        except (DBAPIError, StaleDataError, ObjectDeletedError, SAWarning) as error:
+        except (StatementError, StaleDataError, InvalidRequestError, SAWarning) as error:
             if not self.is_refused(error):
                 raise
         else:
@@ -187,6 +187,11 @@ class Programs(RuleBasedStateMachine):
     def is_refused(self, error: Exception) -> bool:
         """Whether the database, or SQLAlchemy, may say that: because of what another session did, or of a merge."""
         said = str(getattr(error, "orig", error))
+        if "lock timeout" in said or "Lock wait timeout" in said:
+            # A server holds the locks of a connection that was invalidated until it has noticed that.
+            return True
+        if isinstance(error, InvalidRequestError) and not isinstance(error, ObjectDeletedError):
+            return len(self.actors) > 1 and said.startswith("Could not refresh instance")
         if len(self.actors) > 1 and not self.has_snapshots:
             # What another session has committed is seen at once, and what was loaded before may be gone.
             is_duplicate = isinstance(error, IntegrityError) and any(
