@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 from sqlalchemy.orm import RelationshipDirection
 from sqlalchemy.orm.attributes import set_committed_value
 
-from .attachment import ATTRIBUTE, Attachment, remember_store
+from .attachment import Attachment, attach, remember_store
 from .imagequery import BaseImageQuery
 from .imaging import ImagePolicy, probe
 from .imaging.privacy import strip_metadata
@@ -124,7 +124,7 @@ def insert(
     for name, value in known.items():
         if value is not None:
             setattr(image, name, value)
-    image.__dict__[ATTRIBUTE] = attachment
+    attach(image, attachment)
     attachment.place = Place(owner, relationship, tuple(values.items()))
     for existing in home._matching(**values):
         if original or existing.size == size:

@@ -35,6 +35,8 @@ __all__ = (
     "INFO_KEY",
     "SPOOL_SIZE",
     "Attachment",
+    "attach",
+    "attach_copy",
     "attachment_of",
     "find_store",
     "remember_store",
@@ -49,6 +51,9 @@ CHUNK_SIZE = 256 * 1024
 INFO_KEY = "image_store"
 
 _STORES_KEY = "_sqlalchemy_imageattach_stores"
+
+#: By the revision of the image: of what an image is, ``Session.merge()`` copies its columns alone.
+_attachments: weakref.WeakValueDictionary[str, Attachment] = weakref.WeakValueDictionary()
 
 
 class Attachment:
@@ -207,6 +212,30 @@ def find_store(
                 f"sessionmaker(info={{{INFO_KEY!r}: store}}) or image_attachment(..., store=store)"
             ) from error
         return default
+
+
+def attach(image: Any, attachment: Attachment) -> None:
+    """Give an image its attachment.
+
+    :param image: an image, which has its revision
+    :param attachment: its bytes, and its store
+    """
+    image.__dict__[ATTRIBUTE] = attachment
+    if (revision := getattr(image, "revision", None)) is not None:
+        _attachments[revision] = attachment
+
+
+def attach_copy(image: Any) -> bool:
+    """Give an image that ``Session.merge()`` has made, or has changed, the attachment of the one that it is a copy of.
+
+    :param image: an image
+    :returns: whether there is one with bytes that wait to be put
+    """
+    attachment = _attachments.get(getattr(image, "revision", None) or "")
+    if attachment is None or not attachment.is_pending:
+        return False
+    attach(image, attachment)
+    return True
 
 
 def attachment_of(image: Any) -> Attachment | None:

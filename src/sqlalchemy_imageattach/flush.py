@@ -25,7 +25,7 @@ from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 from sqlalchemy.orm.base import NO_VALUE
 from sqlalchemy.orm.exc import StaleDataError
 
-from .attachment import attachment_of, find_store, remember_store_of_file
+from .attachment import attach_copy, attachment_of, find_store, remember_store_of_file
 from .context import current_store
 from .ledger import ledger_of, new_revision
 from .rows import CurrentFile, lock_deleted, lock_rows, replace_all
@@ -146,13 +146,14 @@ class _Flush:
                 f"expected the row of {image!r} to name the file that was loaded, and another transaction has replaced "
                 "or deleted it; refresh the object and try again"
             )
-        if current.revision not in (None, new.revision):
+        is_copy = current.revision != new.revision and attach_copy(image)
+        if current.revision not in (None, new.revision) and not is_copy:
             raise StaleDataError(
                 f"expected {image!r} to keep its revision {current.revision!r}, and it got {new.revision!r}: what is "
-                "merged must be up to date, and new bytes are attached by from_file() and its like"
+                "merged must be up to date, or have bytes that were attached by from_file() or its like"
             )
         self._doomed[state.key] = loaded._replace(mimetype=current.mimetype, revision=current.revision)
-        if current.revision is not None:
+        if current.revision is not None or is_copy:
             # It may have had the other name before, and the file of that is still there until the commit.
             image.revision = new_revision()
 
@@ -208,6 +209,7 @@ def _after_transaction_end(session: Session, transaction: SessionTransaction) ->
 
 def _before_insert(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     image: Any = state.obj()
+    attach_copy(image)
     attachment = attachment_of(image)
     if attachment is None or not attachment.is_pending:
         raise TypeError(

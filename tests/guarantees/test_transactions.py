@@ -636,6 +636,38 @@ def test_a_picture_moves_to_another_owner(session, user, agree):
     assert other.picture.make_blob() == RED
 
 
+@pytest.mark.parametrize("is_new", [True, False], ids=["a new user", "a detached user"])
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_picture_that_was_attached_outside_of_the_session_is_merged_with_its_bytes(
+    make_session, session, user, store, agree, is_new, end
+):
+    if is_new:
+        merged = User()
+        merged.picture.from_blob(JPEG, store=store)
+    else:
+        with make_session() as another:
+            merged = another.get(User, user.id)
+            len(merged.picture)
+        merged.picture.from_blob(JPEG, store=store)
+    session.merge(merged)
+    session.flush()
+    getattr(session, end)()
+    agree(*([RED] if is_new else []), JPEG) if end == "commit" else agree(RED)
+
+
+@on_servers
+def test_each_session_that_a_picture_is_merged_into_has_a_file_of_its_own(make_session, store, agree):
+    new = User()
+    new.picture.from_blob(JPEG, store=store)
+    with make_session() as first, make_session() as second:
+        first.merge(new)
+        first.flush()
+        second.merge(new)
+        second.commit()
+        first.rollback()
+    agree(JPEG)
+
+
 def test_an_image_without_bytes_is_refused(session, user, agree):
     session.add(UserPicture(user_id=user.id, width=1, height=1, mimetype="image/png"))
     with pytest.raises(TypeError, match="from_file"):
