@@ -6,8 +6,10 @@ python _migrate_side.py (ours|original) FOLDER FILES [URL OF AN S3 SERVER]
 import json
 import secrets
 import shutil
+import struct
 import sys
 import time
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,18 +34,30 @@ class UserPicture(Base, Image):
     user_id = Column(Integer, primary_key=True)
 
 
+def noise(width, height):
+    """A PNG of noise, which is as long as it has pixels."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    rows = b"".join(b"\0" + secrets.token_bytes(width) for _ in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
 folder.mkdir()
 source = FileSystemStore(str(folder / "source"), "http://127.0.0.1/")
 engine = create_engine(f"sqlite:///{folder / 'database.sqlite'}")
 Base.metadata.create_all(engine)
 Session = sessionmaker(engine)
 small = folder / "small"
-small.write_bytes(secrets.token_bytes(4096))
+small.write_bytes(noise(64, 62))
 
 size = {
-    "width": 100,
-    "height": 75,
-    "mimetype": "image/jpeg",
+    "width": 64,
+    "height": 62,
+    "mimetype": "image/png",
     "original": True,
     "created_at": datetime(2026, 1, 1, tzinfo=UTC),
 }
@@ -51,7 +65,7 @@ with engine.begin() as connection:
     connection.execute(UserPicture.__table__.insert(), [{"user_id": number, **size} for number in range(count)])
 for number in range(count):
     with small.open("rb") as file:
-        source.put_file(file, "user-picture", number, 100, 75, "image/jpeg", False)
+        source.put_file(file, "user-picture", number, 64, 62, "image/png", False)
 
 
 def move(destination, **options):

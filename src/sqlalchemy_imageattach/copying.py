@@ -14,18 +14,17 @@ import hashlib
 import re
 import threading
 import time
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, NamedTuple, cast
 
 from .attachment import find_store
 from .exc import InvalidImageError, MissingDependencyError, StoreError
-from .file import FileProxy
+from .file import FileProxy, is_seekable, spooled
 from .imaging import probe
 from .imaging.policy import ANYTHING
 from .store import FileKey, Store
 from .stores.layered import holds, is_missing
-
-if TYPE_CHECKING:
-    from .entity import Image
 
 __all__ = ("Copier",)
 
@@ -77,34 +76,33 @@ class Copier:
         """
         if self.skip_existing and self._is_there(key):
             return False
-        file = self._open(key)
+        file = self.source.get_key(key)
         with FileProxy(file):
-            if self.verify:
-                self._check_whole(file)
-            if self.dry_run:
-                return True
-            metered = _Metered(file, self._throttle) if self.verify or self._throttle is not None else None
-            try:
-                self.destination.put_key(cast("IO[bytes]", metered or file), key, reproducible)
-            except OSError:
-                # A store that never overwrites refuses what an earlier run has put.
-                if not self._is_same(key):
-                    raise
-                return True
-            if self.verify and metered is not None:
-                self._compare(metered.contents(), key)
-        return True
+            if not self.verify:
+                return self._put(file if self._throttle is None else _Metered(file, self._throttle), key, reproducible)
+            head = getattr(file, "read1", file.read)(_BLOCK_SIZE)
+            if _WHOLE.fullmatch(head):
+                return self._put(_Metered(file, self._throttle, head), key, reproducible)
+            with _rewound(file, head) as whole:
+                self._check_whole(whole)
+                return self._put(_Metered(whole, self._throttle), key, reproducible)
 
-    def _open(self, key: FileKey) -> IO[bytes]:
-        # A key has what a store asks of an image.
-        return self.source.open(cast("Image", key), use_seek=True) if self.verify else self.source.get_key(key)
+    def _put(self, file: IO[bytes] | _Metered, key: FileKey, reproducible: bool) -> bool:
+        if self.dry_run:
+            return True
+        try:
+            self.destination.put_key(cast("IO[bytes]", file), key, reproducible)
+        except OSError:
+            # A store that never overwrites refuses what an earlier run has put.
+            if not self._is_same(key):
+                raise
+            return True
+        if self.verify and isinstance(file, _Metered):
+            self._compare(file.contents(), key)
+        return True
 
     def _check_whole(self, file: IO[bytes]) -> None:
         """Refuse what was cut off in the source already; what is wrong otherwise is there to be moved."""
-        head = getattr(file, "read1", file.read)(_BLOCK_SIZE)
-        file.seek(0)
-        if _WHOLE.fullmatch(head):
-            return
         try:
             probe(file, ANYTHING)
         except InvalidImageError as error:
@@ -158,10 +156,16 @@ class _Contents(NamedTuple):
 
 
 class _Metered:
-    """A file to read once, which takes note of what is read."""
+    """A file to read once, which takes note of what is read.
 
-    def __init__(self, file: IO[bytes], throttle: _Throttle | None) -> None:
+    :param file: the file
+    :param throttle: the rate to keep
+    :param ahead: what was read of the file already
+    """
+
+    def __init__(self, file: IO[bytes], throttle: _Throttle | None, ahead: bytes = b"") -> None:
         self._file = file
+        self._ahead = ahead
         self._throttle = throttle
         self._length = 0
         # Made of the second block: of a small file there is none, and to digest one block at once takes half the time.
@@ -170,7 +174,12 @@ class _Metered:
         self._is_at_end = False
 
     def read(self, size: int = -1, /) -> bytes:
-        block = self._file.read(size)
+        if self._ahead and size:
+            block, self._ahead = (self._ahead, b"") if size < 0 else (self._ahead[:size], self._ahead[size:])
+            if size < 0:
+                block += self._file.read()
+        else:
+            block = self._file.read(size)
         if block:
             self._note(block)
         else:
@@ -179,6 +188,9 @@ class _Metered:
 
     def contents(self) -> _Contents:
         """Tell what was read, and what is left."""
+        if self._ahead:
+            self._note(self._ahead)
+            self._ahead = b""
         # Files of the system read twice at their end to fill a whole block, unless they need not.
         read = getattr(self._file, "read1", self._file.read)
         while not self._is_at_end:
@@ -219,6 +231,17 @@ class _Throttle:
             self._free_at = max(now, self._free_at) + size / self._bytes_per_second
             wait = self._free_at - now
         time.sleep(wait)
+
+
+@contextmanager
+def _rewound(file: IO[bytes], head: bytes) -> Iterator[IO[bytes]]:
+    """A seekable file at its beginning, of which a part was read already."""
+    if is_seekable(file):
+        file.seek(0)
+        yield file
+        return
+    with spooled(cast("IO[bytes]", _Metered(file, None, head))) as copy:
+        yield copy
 
 
 def _resolved(name: str, store: Store) -> Store:

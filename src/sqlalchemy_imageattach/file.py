@@ -26,6 +26,7 @@ __all__ = (
     "SeekableFileProxy",
     "bytes_left",
     "is_on_disk",
+    "is_seekable",
     "send",
     "spooled",
 )
@@ -56,6 +57,23 @@ def spooled(file: IO[bytes]) -> IO[bytes]:
         copy.close()
         raise
     return copy
+
+
+def is_seekable(file: IO[bytes]) -> bool:
+    """Tell whether a file can be read again from its beginning.
+
+    :param file: any file
+    :returns: whether it has ``seek()`` and ``tell()``, and they work
+
+    >>> import io
+    >>> is_seekable(io.BytesIO())
+    True
+    """
+    # Files of the io module have seek() even when it only raises: pipes, sockets, HTTP responses.
+    if not (callable(getattr(file, "seek", None)) and callable(getattr(file, "tell", None))):
+        return False
+    seekable = getattr(file, "seekable", None)
+    return bool(seekable()) if callable(seekable) else True
 
 
 def send(file: IO[bytes], descriptor: int) -> int:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypedDict, cast
 
-from .file import FileProxy, SeekableFileProxy, spooled
+from .file import FileProxy, SeekableFileProxy, is_seekable, spooled
 from .instrumentation import measured
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class Store:
                 raise TypeError(
                     f"{type(self).__qualname__}.get_file() must return a readable file; {file!r} has no {name}() method"
                 )
-        seekable = _is_seekable(file)
+        seekable = is_seekable(file)
         if use_seek and not seekable:
             with FileProxy(file):
                 return spooled(file)
@@ -328,14 +328,6 @@ def _revision_kind(method: Callable[..., object]) -> str:
         if parameter.name == "revision" and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             return "named"
     return "any" if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) else "no"
-
-
-def _is_seekable(file: IO[bytes]) -> bool:
-    # Files of the io module have seek() even when it only raises: pipes, sockets, HTTP responses.
-    if not (callable(getattr(file, "seek", None)) and callable(getattr(file, "tell", None))):
-        return False
-    seekable = getattr(file, "seekable", None)
-    return bool(seekable()) if callable(seekable) else True
 
 
 def _attribute(image: object, name: str) -> Any:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import io
 
 import pytest
+from sqlalchemy import Engine
 
-from models import stored
+from models import Base, stored
 from sqlalchemy_imageattach.cli import report
 from sqlalchemy_imageattach.cli.report import Status
 from sqlalchemy_imageattach.store import FileKey
@@ -71,6 +72,19 @@ def test_a_sweep_is_dry_until_it_is_told_otherwise(
 
 def test_a_sweep_leaves_out_what_is_younger_than_a_day(run: Run, stray: str, options: list[str]) -> None:
     assert run("audit", stray, *options, "--sweep").out == "0 removable, 0 bytes, 0 failed\n"
+
+
+def test_nothing_is_removed_when_the_database_has_no_image(
+    run: Run, old: FileSystemStore, stray: str, options: list[str], engine: Engine
+) -> None:
+    before = stored(old)
+    with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+    answer = run("audit", stray, *options, "--sweep", "--older-than", "0", "--no-dry-run")
+    assert answer.status == Status.USAGE
+    assert "is it the right one?" in answer.err
+    assert stored(old) == before
 
 
 @pytest.mark.parametrize("wrong", [["--no-dry-run"], ["--sweep", "--probe"], ["--older-than", "tomorrow"]])

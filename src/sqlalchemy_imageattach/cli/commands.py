@@ -164,6 +164,7 @@ def migrate(
         else:
             advice = "What was copied stays: run the same with --skip-existing to go on."
         with _ending(report, tell, advice):
+            _tell_where_it_begins(report, checkpoint)
             report.begin("copying", partial(_left, session, models, chosen, checkpoint))
             for _ in plan:
                 done += 1
@@ -209,6 +210,10 @@ def audit(
     with opened(database) as session, Report(as_json, "files") as report:
         total = partial(_left, session, models, chosen, None)
         with _ending(report, lambda status: report.end(status, "stopped"), "Run the same again."):
+            if sweep and not dry_run and not total():
+                raise click.UsageError(
+                    "there is no image in the database, so that every file would go: is it the right one?"
+                )
             if sweep:
                 grace = datetime.timedelta(days=1) if older_than is None else older_than
                 return auditing.sweep(session, chosen, files, grace, dry_run, report, total)
@@ -266,6 +271,7 @@ def thumbnails(
         else:
             advice = "What was made stays: with --only-missing it goes on, if none of these sizes were there before."
         with _ending(report, tell, advice):
+            _tell_where_it_begins(report, checkpoint)
             report.begin("making", partial(_left, session, models, chosen, checkpoint, originals=True))
             for made in make_thumbnails(
                 session,
@@ -368,6 +374,12 @@ def _fail(report: Report, image: Image, error: Exception) -> None:
     if isinstance(error, OSError) and error.errno in _FULL:
         raise error
     report.fail(FileKey.of(image), error)
+
+
+def _tell_where_it_begins(report: Report, checkpoint: Path | None) -> None:
+    # A checkpoint does not know which stores it is about.
+    if checkpoint is not None and checkpoint.exists() and not report.as_json:
+        report.note(f"Going on from {checkpoint}: what is before it counts as done.")
 
 
 def _left(session: Session, models: Models, chosen: Any, kept: Path | None, *, originals: bool = False) -> int:

@@ -79,7 +79,6 @@ class Report:
             console=console,
             redirect_stdout=sys.stdout.isatty(),
             redirect_stderr=False,
-            disable=not self._is_live,
         )
         self._step = ""
         self._total = 0
@@ -87,13 +86,16 @@ class Report:
         self._began_at = self._told_at = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        # An older one prints an empty line at its end, even where it is disabled.
+        if self._is_live:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._is_live:
+            self._bar.stop()
 
     @property
     def is_silent(self) -> bool:
@@ -186,7 +188,8 @@ class Report:
         :param fields: for programs
         :returns: the status
         """
-        self._bar.stop()
+        if self._is_live:
+            self._bar.stop()
         self.show("end", [line], status=int(status), **fields)
         return status
 
