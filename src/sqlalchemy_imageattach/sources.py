@@ -16,7 +16,7 @@ from typing import IO, NamedTuple, Protocol
 
 from .exc import StoreError
 from .store import FileKey, Store, takes_revision
-from .stores.naming import key_of, names_of, path_of, revision_of
+from .stores.naming import former_names_of, key_of, path_of, revision_of
 
 __all__ = ("Folder", "Found", "Source", "Stored", "etag_of")
 
@@ -79,7 +79,7 @@ class Folder:
         found = self._find(name)
         if found is None and (key := key_of(name)) is not None:
             # As a store in this folder finds it.
-            found = next(filter(None, map(self._find, names_of(key)[1:])), None)
+            found = next(filter(None, map(self._find, former_names_of(key))), None)
         return found
 
     def _find(self, name: str) -> Found | None:

@@ -26,7 +26,7 @@ from ..exc import ImageNotFoundError
 from ..imaging.types import SUFFIXES
 from ..store import FileKey, Store, StoredFile
 from .bucket import Bucket, check_range
-from .naming import key_of, names_of
+from .naming import former_names_of, key_of, name_of
 from .runtime import require
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class CloudStore(Bucket, Store):
         if _CONTROL.search(key.object_type):
             raise ValueError(f"expected an object type without control characters, not {key.object_type!r}")
         start = f"{self.prefix}/" if self.prefix else ""
-        return [start + _object_name(name) for name in names_of(key)]
+        return [start + _object_name(name) for name in (name_of(key), *former_names_of(key))]
 
     def _attributes(self, mimetype: str, reproducible: bool) -> dict[str, str]:
         attributes = {"Content-Type": mimetype, "Cache-Control": f"max-age={self.max_age}"}

@@ -35,7 +35,7 @@ from ..sources import Folder, Source
 from ..store import FileKey, Store, StoredFile
 from ..wsgi import StaticServerMiddleware
 from .http import HttpExposure
-from .naming import guess_extension, key_of, name_of, names_of, path_of
+from .naming import former_names_of, guess_extension, key_of, name_of, path_of
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -91,7 +91,7 @@ class BaseFileSystemStore(Store):
         reproducible: bool,
         revision: str | None = None,
     ) -> None:
-        path = self._paths(FileKey(object_type, object_id, width, height, mimetype, revision))[0]
+        path = self._path(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
         folder = os.path.dirname(path)
         aside = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
         try:
@@ -119,17 +119,23 @@ class BaseFileSystemStore(Store):
     def delete_file(
         self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
     ) -> None:
-        for path in self._paths(FileKey(object_type, object_id, width, height, mimetype, revision)):
-            _remove(path)
+        key = FileKey(object_type, object_id, width, height, mimetype, revision)
+        for name in (name_of(key), *former_names_of(key)):
+            _remove(self._path(name))
 
     def get_file(
         self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
     ) -> IO[bytes]:
-        paths = self._paths(FileKey(object_type, object_id, width, height, mimetype, revision))
-        for path in paths:
+        key = FileKey(object_type, object_id, width, height, mimetype, revision)
+        path = self._path(name_of(key))
+        try:
+            return open(path, "rb")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            pass
+        for name in former_names_of(key):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                return open(path, "rb")
-        raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", paths[0])
+                return open(self._path(name), "rb")
+        raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", path)
 
     def get_url(
         self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
@@ -165,9 +171,10 @@ class BaseFileSystemStore(Store):
                     modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
                     yield StoredFile(name, status.st_size, modified, key, partial(_remove, entry.path))
 
-    def _paths(self, key: FileKey) -> list[str]:
-        paths = [path_of(self._folder, name) for name in names_of(key)]
-        return [path for path in paths if path is not None]  # names_of() refuses what is no name
+    def _path(self, name: str) -> str:
+        path = path_of(self._folder, name)
+        assert path is not None  # name_of() refuses what is no name
+        return path
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.path!r})"

@@ -24,7 +24,7 @@ import re
 from ..imaging.types import SUFFIXES
 from ..store import FileKey
 
-__all__ = ("guess_extension", "key_of", "mimetype_of", "name_of", "names_of", "path_of", "revision_of")
+__all__ = ("former_names_of", "guess_extension", "key_of", "mimetype_of", "name_of", "path_of", "revision_of")
 
 # The first of several types with one suffix is the one that this library reads and writes.
 _MIMETYPES = {suffix: mimetype for mimetype, suffix in reversed(list(SUFFIXES.items()))}
@@ -88,19 +88,21 @@ def name_of(key: FileKey) -> str:
     return f"{folder}/{object_id}.{width}x{height}{middle}{guess_extension(mimetype)}"
 
 
-def names_of(key: FileKey) -> list[str]:
-    """Make every name that a file may have: without a revision, also those that the original library gave it elsewhere.
+def former_names_of(key: FileKey) -> list[str]:
+    """Make the other names that the original library may have given a file, under which nothing is ever put.
 
     :param key: the file's key
-    :returns: what :func:`name_of` makes, and then the others, under which nothing is ever put
+    :returns: the names; none for a key with a revision
     :raises ValueError: when the key cannot be a name
 
-    >>> names_of(FileKey('user-picture', 1, 640, 480, 'image/webp'))
-    ['user-picture/1/0/1.640x480.webp', 'user-picture/1/0/1.640x480None']
+    >>> former_names_of(FileKey('user-picture', 1, 640, 480, 'image/webp'))
+    ['user-picture/1/0/1.640x480None']
     """
-    name = name_of(key)
-    suffixes = _FORMER_SUFFIXES.get(key.mimetype, ()) if key.revision is None else ()
-    return [name, *(name.removesuffix(guess_extension(key.mimetype)) + suffix for suffix in suffixes)]
+    suffixes = _FORMER_SUFFIXES.get(key.mimetype) if key.revision is None else None
+    if suffixes is None:
+        return []
+    name = name_of(key).removesuffix(guess_extension(key.mimetype))
+    return [name + suffix for suffix in suffixes]
 
 
 def key_of(name: str) -> FileKey | None:
