@@ -92,8 +92,8 @@ class BaseFileSystemStore(Store):
         revision: str | None = None,
     ) -> None:
         path = self._path(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
-        folder = os.path.dirname(path)
-        aside = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
+        folder = _parent(path)
+        aside = f"{folder}/.{secrets.token_hex(8)}.tmp"
         try:
             descriptor, changed = _create(aside)
             try:
@@ -249,6 +249,11 @@ class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
         return Folder(self._folder)
 
 
+def _parent(path: str) -> str:
+    # As long as it is in a store's folder, only slashes separate its parts; above, that is the system's own business.
+    return path.rpartition("/")[0] or os.path.dirname(path)
+
+
 def _create(path: str) -> tuple[int, list[str]]:
     """Open a new file for writing, and make the folders above it; tells too which folders got a new entry by that."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -259,12 +264,12 @@ def _create(path: str) -> tuple[int, list[str]]:
             return os.open(path, flags, 0o666), changed
         except FileNotFoundError:
             with contextlib.suppress(FileNotFoundError):
-                changed += _make_folders(os.path.dirname(path))
+                changed += _make_folders(_parent(path))
     raise FileNotFoundError(errno.ENOENT, "folders were removed as fast as they were made", path)
 
 
 def _make_folders(folder: str) -> list[str]:
-    parent = os.path.dirname(folder)
+    parent = _parent(folder)
     changed: list[str] = []
     try:
         os.mkdir(folder)

@@ -170,4 +170,4 @@ def path_of(folder: str, name: str) -> str | None:
 
 
 def _is_segment(text: str) -> bool:
-    return text != "" and text[0] != "." and not any(character in text for character in "/\\\0")
+    return text != "" and text[0] != "." and "/" not in text and "\\" not in text and "\0" not in text
