@@ -11,7 +11,7 @@ It must always be true that
 """
 
 # The functions of `os`, since pathlib objects would be a third of the cost of storing a small file.
-# ruff: noqa: PTH100, PTH102, PTH105, PTH107, PTH118, PTH120, PTH123
+# ruff: noqa: PTH100, PTH102, PTH105, PTH107, PTH120, PTH123
 
 from __future__ import annotations
 
