@@ -22,36 +22,30 @@ from __future__ import annotations
 import datetime
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple, cast
 
-from sqlalchemy import inspect
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Session
 
 from . import imaging
-from .attachment import find_store
-from .bulk import batches, image_mapper, image_mappers, own_session, side_by_side, topmost_of
+from .bulk import image_mapper, side_by_side
 from .comparison import Comparison, File, Row
 from .concurrency import call
 from .entity import Image
 from .exc import InvalidImageError
 from .imaging.policy import ANYTHING
 from .imaging.types import SUFFIXES
-from .keys import ALL_KEYS, KeyRange, check_keys
+from .keys import KeyRange, check_keys
+from .scope import Scope, Step
 from .store import FileKey, Store, StoredFile
 from .stores.layered import holds, is_missing
 
 __all__ = ("Finding", "Kind", "Step", "Swept", "sweep", "verify")
 
 logger = logging.getLogger("sqlalchemy_imageattach")
-
-T = TypeVar("T")
-
-#: What an audit is doing: listing files, reading rows, or looking into the files of some rows, or of all.
-Step = Literal["files", "rows", "looks"]
 
 #: What a :class:`Finding` is about: a row whose file is missing, unreadable or not what the row says; or a file that is
 #: an orphan, without a row, or debris of an interrupted write.
@@ -131,12 +125,12 @@ def verify(
     >>> [finding.kind for finding in verify(session, Base, store)]
     ['missing']
     """
-    audit = _Audit(session, declarative_base, store, on_progress)
+    scope = Scope(session, declarative_base, store, on_progress)
     grace = _grace(older_than)
     if keys is None:
-        return _verify(audit, probe, grace)
+        return _verify(scope, probe, grace)
     check_keys(image_mapper(declarative_base), keys)
-    return _look_at(audit, audit.rows(keys) if probe else _rows_without_file(audit, keys), probe)
+    return _look_at(scope, scope.rows(keys) if probe else _rows_without_file(scope, keys), probe)
 
 
 def sweep(
@@ -177,7 +171,7 @@ def sweep(
     >>> sweep(session, Base, store).files
     0
     """
-    audit = _Audit(session, declarative_base, store, on_progress)
+    scope = Scope(session, declarative_base, store, on_progress)
     grace = _grace(older_than)
     for name, function in (("callback", callback), ("on_error", on_error)):
         if function is not None and not callable(function):
@@ -187,103 +181,35 @@ def sweep(
             "expected a session without a transaction, which may not see what others have committed since it began;"
             " commit it or roll it back before the sweep, or use another session"
         )
-    return _sweep(audit, grace, dry_run, callback, on_error)
+    return _sweep(scope, grace, dry_run, callback, on_error)
 
 
-class _Audit:
-    """What is compared with what."""
-
-    def __init__(
-        self,
-        session: Session,
-        declarative_base: Any,
-        store: Store,
-        on_progress: Callable[[Step, int], object] | None,
-    ) -> None:
-        if on_progress is not None and not callable(on_progress):
-            raise TypeError(f"on_progress must be callable with a step and a number, not {on_progress!r}")
-        if not isinstance(session, Session):
-            raise TypeError(
-                f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what"
-                " it returns when it is called, and to an AsyncSession's go by its run_sync()"
-            )
-        self.session = session
-        self.mappers, self.others = _mappers(declarative_base)
-        self.store = find_store(store)
-        self.types = set(_object_types(self.mappers))
-        self._on_progress = on_progress
-
-    def files(self) -> Iterator[StoredFile]:
-        """List the store."""
-        return self.watched("files", self.store.list_files())
-
-    def watched(self, step: Step, items: Iterable[T]) -> Iterator[T]:
-        """Tell how far a step has come."""
-        if self._on_progress is None:
-            return iter(items)
-        return self._watched(step, items, self._on_progress)
-
-    def _watched(self, step: Step, items: Iterable[T], on_progress: Callable[[Step, int], object]) -> Iterator[T]:
-        for number, item in enumerate(items, 1):
-            yield item
-            on_progress(step, number)
-
-    def read(self, comparison: Comparison) -> None:
-        """Add all rows, now."""
-        comparison.add_rows(self.watched("rows", self.rows()), are_asked_about=True)
-        # A file of these classes' object types may be that of another class.
-        for mapper in self.others:
-            with own_session(self.session, mapper) as own:
-                comparison.add_rows(_rows_of(own, mapper, 0), are_asked_about=False)
-
-    def rows(self, keys: KeyRange = ALL_KEYS) -> Iterator[Row]:
-        """The rows that are asked about."""
-        for index, mapper in enumerate(self.mappers):
-            with own_session(self.session, mapper) as own:
-                for row in _rows_of(own, mapper, index, keys):
-                    self.types.add(row.key.object_type)
-                    yield row
-
-    def read_again(self, row: Row) -> Row | None:
-        """What a row says by now, or ``None`` when it is gone."""
-        mapper = self.mappers[row.mapper]
-        with own_session(self.session, mapper) as own:
-            image = own.get(mapper, row.identity)
-            return None if image is None else row._replace(key=FileKey.of(image))
-
-    def is_ours(self, file: StoredFile | File) -> bool:
-        """Whether a file is of an object type that is asked about."""
-        if file.key is not None:
-            return file.key.object_type in self.types
-        return not self.types.isdisjoint(file.name.split("/"))
-
-
-def _verify(audit: _Audit, probe: bool, grace: datetime.timedelta) -> Iterator[Finding]:
+def _verify(scope: Scope, probe: bool, grace: datetime.timedelta) -> Iterator[Finding]:
     before = _now() - grace
-    with Comparison(audit.store) as comparison:
+    with Comparison(scope.store) as comparison:
         try:
-            comparison.add_files(audit.files())
+            comparison.add_files(scope.files())
         except NotImplementedError:
-            audit.read(comparison)
-            yield from _look_at(audit, comparison.rows(), probe)
+            scope.read(comparison)
+            yield from _look_at(scope, comparison.rows(), probe)
             return
-        audit.read(comparison)
+        scope.read(comparison)
         comparison.compare()
-        yield from _look_at(audit, comparison.rows() if probe else comparison.rows_in_question(), probe)
+        yield from _look_at(scope, comparison.rows() if probe else comparison.rows_in_question(), probe)
         left_alone: Counter[str] = Counter()
-        orphans = (file for file in comparison.files_without_row() if _is_candidate(audit, file, before, left_alone))
-        is_there = partial(_is_there, audit.store)
-        with closing(side_by_side(is_there, orphans, audit.store.workers)) as files:
+        orphans = (file for file in comparison.files_without_row() if _is_candidate(scope, file, before, left_alone))
+        is_there = partial(_is_there, scope.store)
+        with closing(side_by_side(is_there, orphans, scope.store.workers)) as files:
             for file, is_left, error in files:
                 if error is not None:
                     raise error
                 if is_left:
                     yield _finding(file)
-        _log(audit.store, left_alone)
+        _log(scope.store, left_alone)
 
 
 def _sweep(
-    audit: _Audit,
+    scope: Scope,
     grace: datetime.timedelta,
     dry_run: bool,
     callback: Callable[[StoredFile], object] | None,
@@ -291,19 +217,19 @@ def _sweep(
 ) -> Swept:
     before = _now() - grace
     count = size = 0
-    with Comparison(audit.store) as comparison:
-        comparison.add_files(audit.files())
-        audit.read(comparison)
+    with Comparison(scope.store) as comparison:
+        comparison.add_files(scope.files())
+        scope.read(comparison)
         comparison.compare()
         left_alone: Counter[str] = Counter()
         # Listed anew, since only the store knows how to remove a file, and since one may have been written again.
         orphans = (
             file
-            for file in audit.store.list_files()
-            if comparison.has_no_row(file) and _is_candidate(audit, file, before, left_alone)
+            for file in scope.store.list_files()
+            if comparison.has_no_row(file) and _is_candidate(scope, file, before, left_alone)
         )
         remove = partial(_remove, dry_run)
-        with closing(side_by_side(remove, orphans, 1 if dry_run else audit.store.workers)) as removals:
+        with closing(side_by_side(remove, orphans, 1 if dry_run else scope.store.workers)) as removals:
             for file, _, error in removals:
                 if error is None:
                     count, size = count + 1, size + file.size
@@ -313,12 +239,12 @@ def _sweep(
                     raise error
                 else:
                     on_error(file, error)
-        _log(audit.store, left_alone)
+        _log(scope.store, left_alone)
     return Swept(count, size)
 
 
-def _rows_without_file(audit: _Audit, keys: KeyRange) -> Iterator[Row]:
-    with closing(side_by_side(partial(_has_file, audit.store), audit.rows(keys), audit.store.workers)) as asked:
+def _rows_without_file(scope: Scope, keys: KeyRange) -> Iterator[Row]:
+    with closing(side_by_side(partial(_has_file, scope.store), scope.rows(keys), scope.store.workers)) as asked:
         for row, has_file, error in asked:
             # A store that cannot be reached says nothing about a file.
             if error is not None:
@@ -331,19 +257,19 @@ def _has_file(store: Store, row: Row) -> bool:
     return holds(store, row.key)
 
 
-def _look_at(audit: _Audit, rows: Iterable[Row], probe: bool) -> Iterator[Finding]:
-    look = partial(_look, audit.store, probe)
-    with closing(side_by_side(look, rows, audit.store.workers)) as looks:
-        for row, problem, error in audit.watched("looks", looks):
+def _look_at(scope: Scope, rows: Iterable[Row], probe: bool) -> Iterator[Finding]:
+    look = partial(_look, scope.store, probe)
+    with closing(side_by_side(look, rows, scope.store.workers)) as looks:
+        for row, problem, error in scope.watched("looks", looks):
             if error is not None:
                 raise error
             while problem is not None:
                 # It may have been deleted or replaced since it was read, and its file with it.
-                current = audit.read_again(row)
+                current = scope.read_again(row)
                 if current is None:
                     break
                 if current == row:
-                    cls = audit.mappers[row.mapper].class_
+                    cls = scope.mappers[row.mapper].class_
                     yield Finding(*problem, key=row.key, row=(cls, row.identity))
                     break
                 row, problem = current, call(look, current)
@@ -381,8 +307,8 @@ def _remove(dry_run: bool, file: StoredFile) -> None:
         logger.info("removed %s (%d bytes), which had no row", file.name, file.size, extra={"image_key": file.key})
 
 
-def _is_candidate(audit: _Audit, file: StoredFile | File, before: datetime.datetime, left_alone: Counter[str]) -> bool:
-    if audit.is_ours(file):
+def _is_candidate(scope: Scope, file: StoredFile | File, before: datetime.datetime, left_alone: Counter[str]) -> bool:
+    if scope.is_ours(file):
         return file.modified <= before
     left_alone[file.name.partition("/")[0] if file.key is None else file.key.object_type] += 1
     return False
@@ -404,32 +330,6 @@ def _log(store: Store, left_alone: Counter[str]) -> None:
             store,
             extra={"image_store": store},
         )
-
-
-def _mappers(declarative_base: Any) -> tuple[list[Mapper[Any]], list[Mapper[Any]]]:
-    """The mappers that are asked about, and the others, whose rows may name files of the same object types."""
-    if isinstance(declarative_base, type) and issubclass(declarative_base, Image):
-        mapper = image_mapper(declarative_base)
-        return [mapper], [each for each in topmost_of(mapper.registry) if each is not mapper]
-    return image_mappers(declarative_base), []
-
-
-def _object_types(mappers: Sequence[Mapper[Any]]) -> Iterator[str]:
-    """The object types that classes tell; others, which each row has of its own, are told by the rows."""
-    for mapper in mappers:
-        for each in mapper.self_and_descendants:
-            try:
-                object_type = each.class_.object_type
-            except NotImplementedError:
-                continue
-            if isinstance(object_type, str):
-                yield object_type
-
-
-def _rows_of(session: Session, mapper: Mapper[Any], index: int, keys: KeyRange = ALL_KEYS) -> Iterator[Row]:
-    for batch in batches(session, mapper, keys):
-        for image in batch:
-            yield Row(index, tuple(inspect(image).identity), FileKey.of(image))
 
 
 def _grace(older_than: datetime.timedelta) -> datetime.timedelta:
