@@ -16,7 +16,8 @@ import sqlalchemy.orm
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=200, print_blob=True, derandomize=True)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=100_000, print_blob=True)
-hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+_is_checked = os.environ.get("CI") == "true" or os.environ.get("IMAGEATTACH_REQUIRE_ALL")
+hypothesis.settings.load_profile("ci" if _is_checked else "default")
 
 # A shell starts what runs in the background with Ctrl-C ignored, and the programs that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -109,12 +109,16 @@ class _Flush:
         replaced = state.session.identity_map.get(state.mapper.identity_key_from_instance(state.obj()))
         if replaced is None:
             return
-        if self.doom(connection, inspect(replaced)):
-            self._replaced[state] = inspect(replaced)
-        else:
-            # Another transaction has deleted that row: there is none to take over.
-            cast("Any", self._context).remove_state_actions(inspect(replaced))
-            state.session.expunge(replaced)
+        known, context = inspect(replaced), cast("Any", self._context)
+        is_deleted = context.is_deleted(known)
+        if self.doom(connection, known) if is_deleted else lock_rows(connection, known.mapper, [known.key[1]]):
+            if is_deleted:
+                self._replaced[state] = known
+            return
+        # Another transaction has deleted that row: there is none to take over.
+        if is_deleted:
+            context.remove_state_actions(known)
+        state.session.expunge(replaced)
 
     def delete_replaced(self, connection: Connection, state: InstanceState[Any]) -> None:
         """Note the file of the row that a new object took over, if that is what happened.
