@@ -301,6 +301,11 @@ def serve(descriptor: int) -> None:
             connection.sendall(_LENGTH.pack(len(answer)) + answer)
 
 
+# What libvips says when the limit on memory leaves no room for a thread's stack.
+_NO_THREAD = "Error creating thread"
+_TOO_MUCH_MEMORY = {"invalid": str(damaged("to decode it takes too much memory")), "reason": "damaged"}
+
+
 def _answered(request: dict[str, Any], source: IO[bytes], result: IO[bytes]) -> dict[str, Any]:
     task, seconds = request.pop("task"), request.pop("seconds")
     try:
@@ -317,11 +322,13 @@ def _answered(request: dict[str, Any], source: IO[bytes], result: IO[bytes]) -> 
                 shutil.copyfileobj(file, result)
             return {"width": width, "height": height}
     except InvalidImageError as error:
+        if _NO_THREAD in str(error):
+            return _TOO_MUCH_MEMORY
         return {"invalid": str(error), "reason": error.reason}
     except MissingDependencyError as error:
         return {"missing": str(error)}
     except MemoryError:
-        return {"invalid": str(damaged("to decode it takes too much memory")), "reason": "damaged"}
+        return _TOO_MUCH_MEMORY
     except OSError as error:
         return {"failed": str(error), "errno": error.errno}
 
