@@ -184,7 +184,7 @@ def test_without_probe_the_audit_of_a_range_opens_no_file(pictures, monkeypatch)
     monkeypatch.setattr(store, "has_key", lambda key: asked.append(key.object_id) or True, raising=False)
     monkeypatch.setattr(store, "get_file", lambda *key: pytest.fail("it was opened"))
     assert list(verify(session, UserPicture, store, keys=ALL_KEYS)) == []
-    assert asked == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(asked) == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_store_that_cannot_be_reached_ends_the_audit_of_a_range(pictures, monkeypatch):
