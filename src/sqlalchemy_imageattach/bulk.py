@@ -31,6 +31,7 @@ from .keys import ALL_KEYS, KeyRange, within
 __all__ = (
     "BATCH_SIZE",
     "batches",
+    "check_session",
     "count",
     "image_mapper",
     "image_mappers",
@@ -180,6 +181,19 @@ def _key_ranges(session: Session, mapper: Mapper[Any], size: int) -> Iterator[Ke
             return
         yield keys._replace(upto=tuple(found[0]))
         keys = KeyRange(after=tuple(found[0]))
+
+
+def check_session(session: Session) -> None:
+    """Refuse what is no session, and tell what to pass of what wraps one.
+
+    :param session: what a caller gave
+    :raises TypeError: when it is none
+    """
+    if not isinstance(session, Session):
+        raise TypeError(
+            f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what it"
+            " returns when it is called, and to an AsyncSession's go by its run_sync()"
+        )
 
 
 @contextmanager

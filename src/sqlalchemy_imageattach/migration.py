@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session
 
-from .bulk import batches, image_mapper, image_mappers, reading, side_by_side
+from .bulk import batches, check_session, image_mapper, image_mappers, reading, side_by_side
 from .checkpoint import Checkpoint
 from .concurrency import call
 from .copying import Copier
@@ -116,7 +116,7 @@ def migrate(
     >>> [image.size for image in migrate(session, Base, store, MemoryStore(), verify=True)]
     [(640, 480)]
     """
-    _check_session(session)
+    check_session(session)
     mappers = image_mappers(declarative_base)
     copier = Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
     return _plan(session, mappers, copier, workers, checkpoint, on_error, on_skip)
@@ -161,7 +161,7 @@ def migrate_class(
     >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
     >>> migrate_class(session, UserPicture, store, MemoryStore()).execute()
     """
-    _check_session(session)
+    check_session(session)
     mapper = image_mapper(cls)
     check_keys(mapper, keys)
     copier = Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
@@ -261,11 +261,3 @@ def _reconsider(
         except Exception as again:
             error = again
     return None, error
-
-
-def _check_session(session: Session) -> None:
-    if not isinstance(session, Session):
-        raise TypeError(
-            f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what it"
-            " returns when it is called, and to an AsyncSession's go by its run_sync()"
-        )

@@ -32,7 +32,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from .attaching import Incoming, insert
 from .attachment import INFO_KEY, Attachment, find_store, remember_store
-from .bulk import batches, image_mapper, image_mappers, reading, side_by_side
+from .bulk import batches, check_session, image_mapper, image_mappers, reading, side_by_side
 from .checkpoint import Checkpoint
 from .entity import Image
 from .exc import InvalidImageError
@@ -106,11 +106,7 @@ def make_thumbnails(
     ...  for made in make_thumbnails(session, Base, store, widths=[150, 32])]
     [[(150, 113), (32, 24)]]
     """
-    if not isinstance(session, Session):
-        raise TypeError(
-            f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what it"
-            " returns when it is called, and to an AsyncSession's go by its run_sync()"
-        )
+    check_session(session)
     if isinstance(declarative_base, type) and issubclass(declarative_base, Image):
         mappers = [image_mapper(declarative_base)]
     else:

@@ -15,7 +15,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session
 
 from .attachment import find_store
-from .bulk import batches, image_mapper, image_mappers, own_session, topmost_of
+from .bulk import batches, check_session, image_mapper, image_mappers, own_session, topmost_of
 from .comparison import Comparison, File, Row
 from .entity import Image
 from .keys import ALL_KEYS, KeyRange
@@ -48,11 +48,7 @@ class Scope:
     ) -> None:
         if on_progress is not None and not callable(on_progress):
             raise TypeError(f"on_progress must be callable with a step and a number, not {on_progress!r}")
-        if not isinstance(session, Session):
-            raise TypeError(
-                f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what"
-                " it returns when it is called, and to an AsyncSession's go by its run_sync()"
-            )
+        check_session(session)
         self.session = session
         self.mappers, self.others = _mappers(declarative_base)
         self.store = find_store(store)
