@@ -43,7 +43,7 @@ REQUEST_HEADERS: Final = (
     "range",
 )
 
-#: A file up to this size, in bytes, is read at once: it costs less than to go on reading.
+#: A file up to this size, in bytes, is read at once by default: it costs less than to go on reading.
 SMALL: Final = 1 << 16
 
 Headers = list[tuple[str, str]]
@@ -109,12 +109,13 @@ class Rules:
 DEFAULT_RULES: Final = Rules()
 
 
-def respond(request: Request, source: Source, rules: Rules = DEFAULT_RULES) -> Response:
+def respond(request: Request, source: Source, rules: Rules = DEFAULT_RULES, small: int = SMALL) -> Response:
     """Answer a request for an image.
 
     :param request: the request
     :param source: where files are found
     :param rules: how they are served
+    :param small: up to how many bytes a file of a folder is read at once, and given as bytes
     :returns: the response; who gets it has to close the file of its body
 
     >>> import io
@@ -138,13 +139,13 @@ def respond(request: Request, source: Source, rules: Rules = DEFAULT_RULES) -> R
     if found is None:
         return _plain(404, request, rules)
     try:
-        return _found(request, found, rules)
+        return _found(request, found, rules, small)
     except BaseException:
         found.close()
         raise
 
 
-def _found(request: Request, found: Found, rules: Rules) -> Response:
+def _found(request: Request, found: Found, rules: Rules, small: int) -> Response:
     file, size, modified, etag, path, name = found
     extra: Headers = []
     if rules.download:
@@ -184,7 +185,7 @@ def _found(request: Request, found: Found, rules: Rules) -> Response:
     if request.method == "HEAD":
         found.close()
         return Response(200, [*_headers_of(request.path, etag, modified, size), *extra], b"")
-    if isinstance(file, int) and size is not None and size <= SMALL:
+    if isinstance(file, int) and size is not None and size <= small:
         content = os.read(file, size)
         os.close(file)
         return Response(200, [*_headers_of(request.path, etag, modified, len(content)), *extra], content, path)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .hosts import Hosts, quote_root, server_host, set_base_url
-from .serving import DEFAULT_RULES, REASONS, REQUEST_HEADERS, Body, Request, Rules, respond
+from .serving import DEFAULT_RULES, REASONS, REQUEST_HEADERS, SMALL, Body, Request, Rules, respond
 from .sources import Folder, Source
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class ServerMiddleware:
     :param rules: how images are served
     :param hosts: what to believe about the host of a request, when the other application makes URLs; ``None`` to leave
         the making of URLs to somebody else
+    :raises ValueError: when ``block_size`` is less than 1
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class ServerMiddleware:
         self.url_path = f"/{url_path.strip('/')}/".replace("//", "/")
         self.source = source
         self.block_size = int(block_size)
+        if self.block_size < 1:
+            raise ValueError(f"block_size must be a number of bytes, 1 or more, not {block_size!r}")
         self.rules = rules
         self.hosts = hosts
 
@@ -64,15 +67,16 @@ class ServerMiddleware:
         # Most requests have none of them.
         if not environ.keys().isdisjoint(_ENVIRON_KEYS):
             headers = {name: environ[key] for key, name in _ENVIRON_KEYS.items() if key in environ}
-        response = respond(Request(environ["REQUEST_METHOD"], name, headers), self.source, self.rules)
+        request = Request(environ["REQUEST_METHOD"], name, headers)
+        # What would take several blocks is left to the server, which may have the system send it.
+        response = respond(request, self.source, self.rules, min(self.block_size, SMALL))
         start_response(_STATUS_LINES[response.status], response.headers)
         body = response.body
         file_wrapper: Callable[..., Iterable[bytes]] | None = environ.get("wsgi.file_wrapper")
         if file_wrapper is not None and response.path is not None:
             return file_wrapper(io.BytesIO(body) if isinstance(body, bytes) else body.file, self.block_size)
         if isinstance(body, bytes):
-            size = self.block_size
-            return [body] if 0 < len(body) <= size else [body[at : at + size] for at in range(0, len(body), size)]
+            return [body] if body else []
         return _Blocks(body, self.block_size)
 
     def _pass_on(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -98,6 +102,7 @@ class StaticServerMiddleware(ServerMiddleware):
     :param rules: how files are served
     :param hosts: what to believe about the host of a request, when the other application makes URLs; ``None`` to leave
         the making of URLs to somebody else
+    :raises ValueError: when ``block_size`` is less than 1
 
     >>> from wsgiref.simple_server import demo_app
     >>> StaticServerMiddleware(demo_app, '/static/', 'userimages').url_path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,7 @@ def test_file_wrapper_of_the_server_gets_a_small_file_and_nothing_else(folder: P
     app = StaticServerMiddleware(inner, "/static/", folder, block_size=100)
     _, headers, result = call(app, f"/static/{SMALL_NAME}", **{"wsgi.file_wrapper": wrapper})
     assert (b"".join(result), headers["Content-Length"]) == (SMALL, "1024")
+    result.close()
     for environ in ({"REQUEST_METHOD": "HEAD"}, {"REQUEST_METHOD": "POST"}, {"HTTP_IF_NONE_MATCH": "*"}):
         call(app, f"/static/{SMALL_NAME}", **environ, **{"wsgi.file_wrapper": wrapper})
     call(app, "/static/missing", **{"wsgi.file_wrapper": wrapper})
@@ -100,7 +102,14 @@ def test_file_wrapper_of_the_server_gets_a_small_file_and_nothing_else(folder: P
 
 def test_no_block_is_larger_than_was_said(folder: Path) -> None:
     app = StaticServerMiddleware(inner, "/static/", folder, block_size=1000)
-    assert call(app, f"/static/{SMALL_NAME}")[2] == [SMALL[:1000], SMALL[1000:]]
+    with contextlib.closing(call(app, f"/static/{SMALL_NAME}")[2]) as result:
+        assert list(result) == [SMALL[:1000], SMALL[1000:]]
+
+
+@pytest.mark.parametrize("block_size", [0, -1])
+def test_a_block_has_a_byte_at_least(folder: Path, block_size: int) -> None:
+    with pytest.raises(ValueError, match="1 or more"):
+        StaticServerMiddleware(inner, "/static/", folder, block_size)
 
 
 def test_file_is_closed_with_the_response(folder: Path) -> None:
