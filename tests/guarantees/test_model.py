@@ -132,6 +132,9 @@ class Programs(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # What Hypothesis keeps of earlier programs would be looked through for garbage each time.
+        gc.collect()
+        gc.freeze()
         self.store = self.store_class()
         self.has_revisions = self.store.takes_revision()
         #: Whose failed deletion was reported; the errors would keep sessions alive by their tracebacks.
@@ -396,10 +399,8 @@ class Programs(RuleBasedStateMachine):
         index = who % len(self.actors)
         forgotten = weakref.ref(self.actors[index].session)
         del self.actors[index]
-        # A session is a part of cycles; the young generations are quicker to look through.
-        gc.collect(1)
-        if forgotten() is not None:
-            gc.collect()
+        # A session is a part of cycles.
+        gc.collect()
         assert forgotten() is None
         self.actors.insert(index, Actor(self.make_session()))
         # What it put is taken back when the next transaction ends.
@@ -484,8 +485,6 @@ def run(programs: int, engine: Engine, store_class: type[RevisionStore], has_sna
     attributes = {"engine": engine, "onlooker_engine": onlooker_engine, "store_class": store_class}
     attributes["has_snapshots"] = has_snapshots
     Base.metadata.create_all(onlooker_engine)
-    # What is there already need not be looked through for garbage.
-    gc.freeze()
     try:
         run_state_machine_as_test(
             type("Programs", (Programs,), attributes),
