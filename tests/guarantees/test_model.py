@@ -50,7 +50,8 @@ TIMEOUT = 0 if IS_SOAKED else 600
 SIZES = [(12, 8), (18, 12), (8, 12)]
 USERS = [1, 2]
 
-World = dict[int, dict[tuple[int, int], tuple[str, bool]]]
+Pictures = dict[tuple[int, int], tuple[str, bool]]
+World = dict[int, Pictures]
 Change = Callable[[World], None]
 
 
@@ -249,6 +250,7 @@ class Programs(RuleBasedStateMachine):
 
         def attach() -> None:
             user = actor.user(user_id)
+            is_new = user is None
             if user is None:
                 if not self.has_snapshots:
                     # Another session may have attached something to the user that this one is about to delete.
@@ -264,9 +266,9 @@ class Programs(RuleBasedStateMachine):
             actor.attached.append(image)
             if is_expired:
                 actor.session.flush()
+            actor.change(lambda world: attach_to(world, user_id, {size: (str(color), True)}, is_new=is_new))
 
-        if self.attempt(actor, attach):
-            actor.change(lambda world: world.update({user_id: {size: (str(color), True)}}))
+        self.attempt(actor, attach)
 
     @rule(who=who, index=st.integers(0, 3))
     def attach_again(self, who: int, index: int) -> None:
@@ -282,7 +284,7 @@ class Programs(RuleBasedStateMachine):
             if user is not None and image.__dict__.get("user") in (None, user):
                 user_id, size, caption = image.user_id, image.size, image.caption
                 user.picture.append(image)
-                actor.change(lambda world: world.update({user_id: {size: (caption, True)}}))
+                actor.change(lambda world: attach_to(world, user_id, {size: (caption, True)}))
 
         self.attempt(actor, attach_again)
 
@@ -299,7 +301,7 @@ class Programs(RuleBasedStateMachine):
             # One that another session has made has its caption.
             if thumbnail not in before and not thumbnail.caption:
                 thumbnail.caption, size = caption, thumbnail.size
-                actor.change(lambda world: world[user_id].setdefault(size, (caption, False)))
+                actor.change(lambda world: world.get(user_id, {}).setdefault(size, (caption, False)))
 
         self.attempt(actor, make_thumbnail, ImageNotFoundError)
 
@@ -473,7 +475,13 @@ class Programs(RuleBasedStateMachine):
             assert not set(files) - self.reported
 
 
-def replace(world: World, user_id: int, pictures: dict[tuple[int, int], tuple[str, bool]] | None) -> None:
+def attach_to(world: World, user_id: int, pictures: Pictures, *, is_new: bool = False) -> None:
+    # A user that another session has deleted does not come back, if what was attached is taken away before any flush.
+    if is_new or user_id in world:
+        world[user_id] = pictures
+
+
+def replace(world: World, user_id: int, pictures: Pictures | None) -> None:
     if pictures is None:
         world.pop(user_id, None)
     else:
