@@ -509,7 +509,8 @@ def run(programs: int, engine: Engine, store_class: type[RevisionStore], has_sna
 @pytest.fixture(autouse=True)
 def _no_log(monkeypatch: pytest.MonkeyPatch) -> None:
     # The tracebacks of what is logged would keep sessions alive.
-    monkeypatch.setattr(logging.getLogger("sqlalchemy_imageattach"), "disabled", True)
+    for name in ("sqlalchemy_imageattach", "psycopg"):
+        monkeypatch.setattr(logging.getLogger(name), "disabled", True)
 
 
 def plain_engine(url: str, **options: Any) -> Engine:
