@@ -301,6 +301,9 @@ class Programs(RuleBasedStateMachine):
             # One that another session has made has its caption.
             if thumbnail not in before and not thumbnail.caption:
                 thumbnail.caption, size = caption, thumbnail.size
+                if inspect(thumbnail).persistent:
+                    # It would lose its caption if it was expired.
+                    actor.session.flush()
                 actor.change(lambda world: world.get(user_id, {}).setdefault(size, (caption, False)))
 
         self.attempt(actor, make_thumbnail, ImageNotFoundError)
@@ -352,8 +355,16 @@ class Programs(RuleBasedStateMachine):
             else:
                 other.picture.append(image)
             actor.session.flush()
+            # What was removed from a collection that was expired then is an orphan still, and deleted when it changes.
+            is_deleted = inspect(image).deleted
             actor.session.expire_all()
-            actor.change(lambda world: world[other_id].update({size: world[user_id].pop(size)}))
+
+            def change(world: World) -> None:
+                moved = world[user_id].pop(size)
+                if not is_deleted:
+                    world[other_id][size] = moved
+
+            actor.change(change)
 
         # Unless it sees one state all along, another session may have attached something to the other user meanwhile.
         self.attempt(actor, move, *(() if self.has_snapshots else (IntegrityError,)))
