@@ -10,6 +10,7 @@ Needs wrk, and nginx for the ceiling (both are packages of Debian's).
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import re
@@ -25,7 +26,6 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-ROUNDS = 12
 SIZES = {"5 KB": 5_000, "50 KB": 50_000}
 OURS = "images/user/1/0/1.640x480.k3v9q2.jpe"
 
@@ -142,12 +142,12 @@ def requests_a_second(url: str, seconds: int = 1) -> float:
     return float(match[1])
 
 
-def compare(ours: str, other: str, least: float, folder: Path, run: Path) -> bool:
+def compare(ours: str, other: str, least: float, folder: Path, run: Path, rounds: int) -> bool:
     with running(ours, folder, run) as our_url, running(other, folder, run) as other_url:
         for url in (our_url, other_url):
             requests_a_second(url)
         rates: list[tuple[float, float]] = []
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
             order = (our_url, other_url) if turn % 2 else (other_url, our_url)
             rate = {url: requests_a_second(url) for url in order}
             rates.append((rate[our_url], rate[other_url]))
@@ -161,6 +161,9 @@ def compare(ours: str, other: str, least: float, folder: Path, run: Path) -> boo
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    rounds = parser.parse_args().rounds
     if shutil.which("wrk") is None:
         raise SystemExit("this benchmark needs wrk: apt-get install wrk")
     if missing := [name for name in ("gunicorn", "uvicorn", "starlette", "whitenoise") if find_spec(name) is None]:
@@ -177,7 +180,7 @@ def main() -> int:
             store(folder, size)
             print(f"{label}:")
             for pair in PAIRS:
-                good &= compare(*pair, folder, run)
+                good &= compare(*pair, folder, run, rounds)
             if shutil.which("nginx") is not None:
                 with nginx(folder, run) as url:
                     print(f"  nginx, the ceiling: {requests_a_second(url):6.0f}/s")
