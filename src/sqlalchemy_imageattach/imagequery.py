@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import inspect
 from sqlalchemy.engine.result import IteratorResult, ScalarResult, SimpleResultMetaData
-from sqlalchemy.orm import Query, RelationshipProperty, object_session, with_parent
+from sqlalchemy.orm import Query, RelationshipProperty, object_session
 from sqlalchemy.orm.collections import collection
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from .attachment import attachment_of
+from .rows import are_of
 
 if TYPE_CHECKING:
     from .entity import Image
@@ -176,7 +177,7 @@ class BaseImageQuery(Query[I]):
                 f"expected the {type(owner).__name__} to be in a session, for {relationship.key} to be queried; "
                 "add it to one, or use what is loaded: iterate, original, find_thumbnail()"
             )
-        query = type(self)(relationship.mapper, session).filter(with_parent(owner, relationship.class_attribute))
+        query = type(self)(relationship.mapper, session).filter(are_of(owner, relationship))
         return query.order_by(*relationship.order_by) if relationship.order_by else query
 
     def _images(self) -> list[I]:

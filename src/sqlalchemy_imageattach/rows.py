@@ -28,10 +28,11 @@ import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Table, and_, inspect, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Table, and_, bindparam, inspect, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, Session, UOWTransaction, lazyload, with_parent
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from .attachment import attachment_of, remember_store
 from .store import Store
@@ -39,6 +40,7 @@ from .store import Store
 __all__ = (
     "CurrentFile",
     "Place",
+    "are_of",
     "find_current",
     "has_gap_locks",
     "insert_or_find",
@@ -68,7 +70,7 @@ class Place(NamedTuple):
         :returns: criteria
         """
         cls = self.relationship.mapper.class_
-        criteria: list[Any] = [with_parent(self.owner, self.relationship.class_attribute)]
+        criteria: list[Any] = [are_of(self.owner, self.relationship)]
         return criteria + [getattr(cls, name) == value for name, value in self.values]
 
     def known_values(self) -> dict[str, Any]:
@@ -97,6 +99,24 @@ class CurrentFile(NamedTuple):
     def of(cls, image: Any) -> Self:
         """What an image says that was loaded."""
         return cls(image.mimetype, getattr(image, "revision", None))
+
+
+def are_of(owner: Any, relationship: RelationshipProperty[Any]) -> ColumnElement[bool]:
+    """Say in SQL which images are of an owner.
+
+    :param owner: an entity that images are attached to
+    :param relationship: the attribute
+    :returns: a criterion, which may stand in one statement with those of other owners
+    """
+
+    def rename(element: Any, **_: Any) -> Any:
+        # Once a relationship was loaded lazily, SQLAlchemy gives the parameters of all its criteria the same name, and
+        # of several in one statement, the last one's value would hold for all.
+        if not isinstance(element, BindParameter):
+            return None
+        return bindparam(None, element.value, element.type, unique=True, callable_=element.callable)
+
+    return replacement_traverse(with_parent(owner, relationship.class_attribute), {}, rename)
 
 
 def known_keys(owner: Any, relationship: Any) -> dict[str, Any]:

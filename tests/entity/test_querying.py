@@ -99,6 +99,13 @@ def test_it_can_be_a_part_of_another_query(session, user, images):
     assert session.query(select(func.count()).select_from(images.subquery()).scalar_subquery()).scalar() == 4
 
 
+def test_sets_of_two_users_can_be_parts_of_one_query(session, user):
+    other = session.scalars(select(User).where(User.id != user.id)).one()
+    session.expire_all()
+    assert [len(each.picture) for each in (user, other)] == [4, 1]
+    assert user.picture.filter_by().union(other.picture.filter_by()).count() == 5
+
+
 def test_bulk_updates_reach_only_its_own_images(session, user, images):
     assert images.filter_by(original=False).update({"caption": "small"}) == 3
     assert session.query(UserPicture).filter_by(caption="small").count() == 3

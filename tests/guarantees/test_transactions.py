@@ -68,6 +68,25 @@ def test_nothing_is_deleted_before_the_commit(session, user, store):
     assert sorted(stored(store).values()) == sorted([RED, GREEN])
 
 
+def test_what_was_not_loaded_is_replaced_too_of_two_users_at_once(make_session, agree):
+    session = make_session(expire_on_commit=False)
+    session.add_all(users := [User(name="one"), User(name="another")])
+    for user in users:
+        user.picture.from_blob(RED)
+    session.commit()
+    for user in users:
+        session.expire(user)
+        assert len(user.picture) == 1
+    session.commit()
+    with make_session() as another:
+        another.get(User, users[0].id).picture.generate_thumbnail(width=8)
+        another.commit()
+    for user, new in zip(users, (GREEN, BLUE), strict=True):
+        user.picture.from_blob(new)
+    session.commit()
+    agree(GREEN, BLUE)
+
+
 def test_a_replacement_takes_the_thumbnails_along(session, user, agree):
     user.picture.generate_thumbnail(width=8)
     session.commit()
