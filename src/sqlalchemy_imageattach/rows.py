@@ -112,9 +112,9 @@ def are_of(owner: Any, relationship: RelationshipProperty[Any]) -> ColumnElement
     def rename(element: Any, **_: Any) -> Any:
         # Once a relationship was loaded lazily, SQLAlchemy gives the parameters of all its criteria the same name, and
         # of several in one statement, the last one's value would hold for all.
-        if not isinstance(element, BindParameter):
+        if not isinstance(element, BindParameter) or element.callable is None:
             return None
-        return bindparam(None, element.value, element.type, unique=True, callable_=element.callable)
+        return bindparam(None, type_=element.type, unique=True, callable_=element.callable)
 
     return replacement_traverse(with_parent(owner, relationship.class_attribute), {}, rename)
 
