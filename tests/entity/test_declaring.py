@@ -122,15 +122,15 @@ def test_two_attachments_keep_their_images_apart(session, context, user, store):
     assert len(list(store.list_files())) == 2
 
 
-def test_two_attachments_may_share_a_table(engine, make_session, store):
+@pytest.mark.parametrize("criterion", ["UserPicture.wide == {}", "UserPicture.wide.in_([{}])"])
+def test_two_attachments_may_share_a_table(engine, make_session, store, criterion):
     Base = declarative_base()
+    portraits, covers = (f"and_(User.id == UserPicture.user_id, {criterion.format(wide)})" for wide in (False, True))
 
     class User(Base):
         id = Column(Integer, primary_key=True)
-        portrait = image_attachment(
-            "UserPicture", primaryjoin="and_(User.id == UserPicture.user_id, ~UserPicture.wide)"
-        )
-        cover = image_attachment("UserPicture", primaryjoin="and_(User.id == UserPicture.user_id, UserPicture.wide)")
+        portrait = image_attachment("UserPicture", primaryjoin=portraits)
+        cover = image_attachment("UserPicture", primaryjoin=covers)
         __tablename__ = "user"
 
     class UserPicture(Base, Image):
