@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import shutil
+import tempfile
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -119,10 +121,12 @@ def undo(notes: list[Note], report: Report | None = None) -> None:
     notes.clear()
     errors = call_all([note.undo for note in puts], _workers(puts) if _are_independent(puts) else 1)
     for note, error in zip(puts, errors, strict=True):
-        if error is not None:
+        if error is not None and note.backup is None:
             _log(error, "could not take back %s, put into %r by a transaction that was rolled back", note)
-            if note.backup is None:
-                _tell(report, FailedDelete(note.store, note.key, error))
+            _tell(report, FailedDelete(note.store, note.key, error))
+        elif error is not None:
+            message = "could not put back %s, overwritten in %r by a transaction that was rolled back; it is in %s"
+            _log(error, message, note, _rescued(note.backup))
 
 
 def abandon(notes: list[Note], report: Report | None = None) -> None:
@@ -213,13 +217,24 @@ def _read_aside(store: Store, key: FileKey) -> Attachment | None:
         return Attachment.of_file(store, file, max_bytes=2**63)
 
 
+def _rescued(backup: Attachment | None) -> str:
+    """Keep bytes that their store does not take back, and say where."""
+    assert backup is not None
+    try:
+        with backup.open() as source, tempfile.NamedTemporaryFile(prefix="imageattach-", delete=False) as file:
+            shutil.copyfileobj(source, file)
+    except OSError as error:
+        return f"no file either: {error}"
+    return file.name
+
+
 def _workers(notes: Iterable[Put | Delete]) -> int:
     return max((note.store.workers for note in notes), default=1)
 
 
-def _log(error: BaseException, message: str, note: Put | Delete) -> None:
+def _log(error: BaseException, message: str, note: Put | Delete, *arguments: object) -> None:
     extra = {"image_key": note.key, "image_store": note.store}
-    logger.error(message, tuple(note.key), note.store, exc_info=error, extra=extra)
+    logger.error(message, tuple(note.key), note.store, *arguments, exc_info=error, extra=extra)
 
 
 def _tell(report: Report | None, failure: FailedDelete) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 
 import pytest
 
@@ -71,6 +72,18 @@ def test_a_put_that_fails_puts_the_old_bytes_back(session, attach, agree, store)
     store.fails_to_put_after = None
     session.rollback()
     agree(RED)
+
+
+def test_bytes_that_cannot_be_put_back_are_kept_where_the_log_says(
+    session, attach, store, caplog, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    attach(session, GREEN)
+    store.fails_to_put = True
+    session.rollback()
+    (kept,) = tmp_path.glob("imageattach-*")
+    assert kept.read_bytes() == RED
+    assert f"it is in {kept}" in caplog.text
 
 
 def test_a_forgotten_session_takes_nothing_from_a_later_one_that_overwrote_its_file(make_session, attach, agree):
