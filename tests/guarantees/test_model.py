@@ -35,6 +35,7 @@ from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 import services
 from models import Base, User, UserPicture, picture
+from sqlalchemy_imageattach.attachment import attachment_of
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
 from sqlalchemy_imageattach.store import FileKey
 from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -283,6 +284,8 @@ class Programs(RuleBasedStateMachine):
         def attach_again() -> None:
             lost = [image for image in actor.attached if inspect(image).transient]
             lost = [image for image in lost if not inspect(image).expired_attributes]
+            # A copy that was merged may have committed the bytes.
+            lost = [image for image in lost if attachment_of(image).is_pending]
             if not lost:
                 return
             image = lost[index % len(lost)]
@@ -318,15 +321,20 @@ class Programs(RuleBasedStateMachine):
     def remove(self, who: int, user_id: int, index: int) -> None:
         actor = self.actor(who)
 
+        is_pending = False
+
         def remove() -> None:
+            nonlocal is_pending
             user = actor.user(user_id)
             if user is not None and user.picture:
                 image = list(user.picture)[index % len(user.picture)]
-                size = image.size
+                size, is_pending = image.size, inspect(image).pending
                 user.picture.remove(image)
                 actor.change(lambda world: world.get(user_id, {}).pop(size, None))
 
-        self.attempt(actor, remove)
+        if self.attempt(actor, remove) and is_pending:
+            # It may have replaced nothing yet, or not be the only one of its size.
+            self.resynchronize(actor)
 
     @rule(who=who, user_id=whose)
     def delete_owner(self, who: int, user_id: int) -> None:
