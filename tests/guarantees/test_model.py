@@ -307,13 +307,16 @@ class Programs(RuleBasedStateMachine):
                 return
             before, caption = list(user.picture), user.picture.original.caption
             thumbnail = user.picture.generate_thumbnail(width=width)
-            # One that another session has made has its caption.
-            if thumbnail not in before and not thumbnail.caption:
-                thumbnail.caption, size = caption, thumbnail.size
+            if thumbnail in before:
+                return
+            # One that another session has made, or that this one has removed, has its caption.
+            if not thumbnail.caption:
+                thumbnail.caption = caption
                 if inspect(thumbnail).persistent:
                     # It would lose its caption if it was expired.
                     actor.session.flush()
-                actor.change(lambda world: world.get(user_id, {}).setdefault(size, (caption, False)))
+            size, caption = thumbnail.size, thumbnail.caption
+            actor.change(lambda world: world.get(user_id, {}).setdefault(size, (caption, False)))
 
         self.attempt(actor, make_thumbnail, ImageNotFoundError)
 
@@ -370,7 +373,7 @@ class Programs(RuleBasedStateMachine):
                 other.picture.append(image)
             actor.session.flush()
             # What was removed from a collection that was expired then is an orphan still, and deleted when it changes.
-            is_deleted = inspect(image).deleted
+            is_deleted = image not in actor.session
             actor.session.expire_all()
 
             def change(world: World) -> None:
