@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, UOWTransaction
 from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 from sqlalchemy.orm.base import NO_VALUE
@@ -194,7 +195,12 @@ class _Flush:
 
 
 def _flush_of(session: Session | None) -> _Flush:
-    assert session is not None
+    if session is None:
+        # SQLAlchemy does not ask whether it was expunged after its key had changed.
+        raise InvalidRequestError(
+            "expected an image that is flushed to be in the session, and it was expunged before a rollback brought it "
+            "back; roll back, close the session and load it anew"
+        )
     flush: _Flush = session.info[_INFO_KEY]
     return flush
 

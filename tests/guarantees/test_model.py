@@ -200,7 +200,9 @@ class Programs(RuleBasedStateMachine):
             # A server holds the locks of a connection that was invalidated until it has noticed that.
             return True
         if isinstance(error, InvalidRequestError) and not isinstance(error, ObjectDeletedError):
-            return len(self.actors) > 1 and said.startswith("Could not refresh instance")
+            return "expunged before a rollback" in said or (
+                len(self.actors) > 1 and said.startswith("Could not refresh instance")
+            )
         is_duplicate = isinstance(error, IntegrityError) and any(
             word in said for word in ("UNIQUE", "_pkey", "PRIMARY")
         )

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from sqlalchemy import event, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -692,4 +692,20 @@ def test_an_image_without_bytes_is_refused(session, user, agree):
     with pytest.raises(TypeError, match="from_file"):
         session.flush()
     session.rollback()
+    agree(RED)
+
+
+def test_what_a_rollback_brings_back_though_it_was_expunged_is_refused(session, user, agree):
+    session.add(other := User(name="other"))
+    session.flush()
+    image = user.picture.original
+    with session.begin_nested() as savepoint:
+        image.user_id = other.id
+        session.flush()
+        session.expunge(image)
+        savepoint.rollback()
+    session.merge(image).caption = "changed"
+    with pytest.raises(InvalidRequestError, match="expunged before a rollback"):
+        session.flush()
+    session.close()
     agree(RED)
