@@ -379,9 +379,9 @@ class Programs(RuleBasedStateMachine):
             actor.session.expire_all()
 
             def change(world: World) -> None:
-                moved = world[user_id].pop(size)
-                if not is_deleted:
-                    world[other_id][size] = moved
+                moved = world.get(user_id, {}).pop(size, None)
+                if moved is not None and not is_deleted:
+                    world.get(other_id, {})[size] = moved
 
             actor.change(change)
 
