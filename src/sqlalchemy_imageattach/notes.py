@@ -121,10 +121,12 @@ def undo(notes: list[Note], report: Report | None = None) -> None:
     notes.clear()
     errors = call_all([note.undo for note in puts], _workers(puts) if _are_independent(puts) else 1)
     for note, error in zip(puts, errors, strict=True):
-        if error is not None and note.backup is None:
+        if error is None:
+            continue
+        if note.backup is None:
             _log(error, "could not take back %s, put into %r by a transaction that was rolled back", note)
             _tell(report, FailedDelete(note.store, note.key, error))
-        elif error is not None:
+        else:
             message = "could not put back %s, overwritten in %r by a transaction that was rolled back; it is in %s"
             _log(error, message, note, _rescued(note.backup))
 
@@ -217,9 +219,8 @@ def _read_aside(store: Store, key: FileKey) -> Attachment | None:
         return Attachment.of_file(store, file, max_bytes=2**63)
 
 
-def _rescued(backup: Attachment | None) -> str:
+def _rescued(backup: Attachment) -> str:
     """Keep bytes that their store does not take back, and say where."""
-    assert backup is not None
     try:
         with backup.open() as source, tempfile.NamedTemporaryFile(prefix="imageattach-", delete=False) as file:
             shutil.copyfileobj(source, file)

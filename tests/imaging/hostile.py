@@ -27,6 +27,8 @@ from PIL import Image
 Corpus = Iterator[tuple[str, bytes]]
 
 _BOMB = zlib.compress(bytes(200_000_000), 6)
+# Of AVIF and HEIC.
+_BOXES = (b"meta", b"iloc", b"ipco", b"ispe", b"mdat")
 
 
 def _u16(*numbers: int) -> bytes:
@@ -222,8 +224,7 @@ def heics() -> Corpus:
     yield "identity-of-itself.heic", _derived(plain, b"iden", b"", 64, [2])
     overlay = b"\0\1" + b"\xff" * 8 + struct.pack(">II", 4_000, 4_000) + bytes(8) * 65_000
     yield "overlay-of-65000.heic", _derived(plain, b"iovl", overlay, 4_000, [1] * 65_000)
-    for number, point in enumerate((b"meta", b"iloc", b"ipco", b"ispe", b"mdat")):
-        yield f"cut-off-{number}.heic", plain[: plain.index(point) + len(point)]
+    yield from _cut_off("heic", plain, _BOXES)
 
 
 def _heic(image: Image.Image) -> bytes:
@@ -506,14 +507,18 @@ def cut_off() -> Corpus:
         ("png", pictures.picture("image/png").getvalue(), (b"IHDR", b"IDAT", b"IEND")),
         ("gif", pictures.animation("image/gif").getvalue(), (b"\x21\xff", b"\x21\xf9", b"\x2c\0\0")),
         ("webp", pictures.animation("image/webp").getvalue(), (b"VP8X", b"ANIM", b"ANMF")),
-        ("avif", pictures.picture("image/avif").getvalue(), (b"meta", b"iloc", b"ipco", b"ispe", b"mdat")),
+        ("avif", pictures.picture("image/avif").getvalue(), _BOXES),
         ("tif", pictures.picture("image/tiff").getvalue(), (b"II*\0", b"\0\1", b"\x11\1")),
         ("bmp", pictures.picture("image/bmp").getvalue(), (b"BM",)),
         ("svg", pictures.svg("").getvalue(), (b"<svg", b"<rect", b"</svg")),
         ("pdf", pictures.pdf().getvalue(), (b"obj", b"stream", b"xref", b"trailer", b"%%EOF")),
     ):
-        for number, point in enumerate(points):
-            yield f"cut-off-{number}.{name}", data[: data.index(point) + len(point)]
+        yield from _cut_off(name, data, points)
+
+
+def _cut_off(name: str, data: bytes, points: tuple[bytes, ...]) -> Corpus:
+    for number, point in enumerate(points):
+        yield f"cut-off-{number}.{name}", data[: data.index(point) + len(point)]
 
 
 def corpus() -> dict[str, bytes]:
