@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 from collections.abc import Iterator
 
@@ -11,13 +10,14 @@ import hypothesis
 import pytest
 import sqlalchemy.orm
 
+import services
+
 # No deadlines: on a machine that does other things as well, they are wrong now and then.  Whether a change may land
 # must not depend on chance, so that there the same examples are tried each time; `make soak` looks for new ones.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=200, print_blob=True, derandomize=True)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=100_000, print_blob=True)
-_is_checked = os.environ.get("CI") == "true" or os.environ.get("IMAGEATTACH_REQUIRE_ALL")
-hypothesis.settings.load_profile("ci" if _is_checked else "default")
+hypothesis.settings.load_profile("ci" if services.has_to_be_complete() else "default")
 
 # A shell starts what runs in the background with Ctrl-C ignored, and the programs that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -35,7 +35,6 @@ def _doctest_names(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         return
     monkeypatch.chdir(request.getfixturevalue("tmp_path"))
     import models
-    import services
     from sqlalchemy_imageattach.context import store_context
     from sqlalchemy_imageattach.stores.memory import MemoryStore
 

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy.engine import URL, Engine, make_url
 
 import services
-from services import Services, Started, Unavailable
+from services import Services, Started, Unavailable, has_to_be_complete
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -51,10 +51,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("long") and not has_to_be_complete():
         pytest.skip("it is long: it runs in CI, and where IMAGEATTACH_REQUIRE_ALL is set")
-
-
-def has_to_be_complete() -> bool:
-    return os.environ.get("CI") == "true" or bool(os.environ.get("IMAGEATTACH_REQUIRE_ALL"))
 
 
 def missing(reason: str) -> NoReturn:
