@@ -111,14 +111,14 @@ class _Flush:
         if replaced is None:
             return
         known, context = inspect(replaced), cast("Any", self._context)
-        is_deleted = context.is_deleted(known)
-        if self.doom(connection, known) if is_deleted else lock_rows(connection, known.mapper, [known.key[1]]):
-            if is_deleted:
+        if context.is_deleted(known):
+            if self.doom(connection, known):
                 self._replaced[state] = known
+                return
+            context.remove_state_actions(known)
+        elif lock_rows(connection, known.mapper, [known.key[1]]):
             return
         # Another transaction has deleted that row: there is none to take over.
-        if is_deleted:
-            context.remove_state_actions(known)
         state.session.expunge(replaced)
 
     def delete_replaced(self, connection: Connection, state: InstanceState[Any]) -> None:

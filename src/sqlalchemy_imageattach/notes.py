@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable
@@ -20,6 +19,7 @@ from typing import IO, NamedTuple
 from .attachment import Attachment
 from .concurrency import call, call_all
 from .exc import StoreError
+from .file import send
 from .store import FileKey, Store
 
 __all__ = (
@@ -223,7 +223,7 @@ def _rescued(backup: Attachment) -> str:
     """Keep bytes that their store does not take back, and say where."""
     try:
         with backup.open() as source, tempfile.NamedTemporaryFile(prefix="imageattach-", delete=False) as file:
-            shutil.copyfileobj(source, file)
+            send(source, file.fileno())
     except OSError as error:
         return f"no file either: {error}"
     return file.name
