@@ -119,7 +119,7 @@ def to_s3(workers):
 def audited_by_rows(workers):
     """Seconds to ask S3 for the file of each row, as a part of an audit does."""
     from sqlalchemy_imageattach.audit import verify
-    from sqlalchemy_imageattach.keys import ALL_KEYS
+    from sqlalchemy_imageattach.bulk.keys import ALL_KEYS
 
     store = s3()
     move(store, workers=16)

@@ -35,7 +35,7 @@ def name_of(number):
 
 
 if library == "ours":
-    from sqlalchemy_imageattach.store import FileKey
+    from sqlalchemy_imageattach.naming import FileKey
     from sqlalchemy_imageattach.stores.s3 import S3Store
 
     store = S3Store(S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY, prefix=prefix, region=S3_REGION, endpoint_url=endpoint)

@@ -20,9 +20,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from sqlalchemy_imageattach.audit import sweep, verify
 from sqlalchemy_imageattach.entity import Image
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey, name_of
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
-from sqlalchemy_imageattach.stores.naming import name_of
 
 #: An original and four thumbnails.
 WIDTHS = (1600, 800, 400, 200, 100)

@@ -23,9 +23,9 @@ from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Integer, String, c
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from sqlalchemy_imageattach.entity import Image, ImageSet, image_attachment
-from sqlalchemy_imageattach.ledger import ledger_of, new_revision
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey, new_revision
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
+from sqlalchemy_imageattach.transactions.ledger import ledger_of
 
 
 class Base(DeclarativeBase):

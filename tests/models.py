@@ -10,7 +10,8 @@ from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from sqlalchemy_imageattach.entity import Image, ImageSet, MultipleImageSet, image_attachment
-from sqlalchemy_imageattach.store import FileKey, Store
+from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.store import Store
 
 
 class Base(DeclarativeBase):

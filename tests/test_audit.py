@@ -21,13 +21,14 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import services
 from models import Base, User, UserCover, picture, stored
-from sqlalchemy_imageattach import bulk
 from sqlalchemy_imageattach.audit import Finding, Swept, sweep, verify
+from sqlalchemy_imageattach.bulk import batches
 from sqlalchemy_imageattach.context import current_store, store_context
 from sqlalchemy_imageattach.entity import Image
 from sqlalchemy_imageattach.exc import StoreError
 from sqlalchemy_imageattach.migration import migrate_class
-from sqlalchemy_imageattach.store import FileKey, Store, StoredFile
+from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.store import Store, StoredFile
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.stores.s3 import S3Store
@@ -574,7 +575,7 @@ def _peak(engine: Engine, files: int) -> tuple[int, int]:
 
 
 def test_memory_does_not_grow_with_rows_and_files(sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "BATCH_SIZE", 100)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 100)
     Leaves.metadata.create_all(sqlite)
     values = [{"leaf_id": number, "width": 1, "height": 1, "mimetype": "image/png"} for number in range(5000)]
     with sqlite.begin() as connection:

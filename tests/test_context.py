@@ -23,7 +23,8 @@ from sqlalchemy_imageattach.context import (
     push_store_context,
     store_context,
 )
-from sqlalchemy_imageattach.store import FileKey, Store, takes_revision
+from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.store import Store, takes_revision
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 IMAGE: Any = SimpleNamespace(

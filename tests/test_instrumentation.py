@@ -20,7 +20,8 @@ from sqlalchemy_imageattach import instrumentation
 from sqlalchemy_imageattach.context import LocalProxyStore
 from sqlalchemy_imageattach.imaging import isolate, probe, resize
 from sqlalchemy_imageattach.instrumentation import opentelemetry_spans, subscribe, unsubscribe
-from sqlalchemy_imageattach.store import FileKey, Store
+from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.store import Store
 from sqlalchemy_imageattach.stores.fallback import FallbackStore
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.http import HttpExposedStore

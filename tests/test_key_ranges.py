@@ -15,10 +15,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 import services
 from models import Base, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.audit import verify
-from sqlalchemy_imageattach.bulk import batches, image_mapper, key_ranges
+from sqlalchemy_imageattach.bulk import key_ranges
+from sqlalchemy_imageattach.bulk.batches import batches, image_mapper
+from sqlalchemy_imageattach.bulk.keys import ALL_KEYS, KeyRange, key_from_json, key_to_json
 from sqlalchemy_imageattach.entity import Image
 from sqlalchemy_imageattach.exc import StoreError
-from sqlalchemy_imageattach.keys import ALL_KEYS, KeyRange, key_from_json, key_to_json
 from sqlalchemy_imageattach.migration import migrate_class
 from sqlalchemy_imageattach.rebuilding import make_thumbnails
 from sqlalchemy_imageattach.stores.memory import MemoryStore

@@ -27,12 +27,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declarative_base, m
 
 import services
 from models import Album, Base, User, UserCover, UserPicture, picture, stored
-from sqlalchemy_imageattach import bulk
+from sqlalchemy_imageattach.bulk import batches
 from sqlalchemy_imageattach.context import current_store, store_context
 from sqlalchemy_imageattach.entity import Image, image_attachment
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
 from sqlalchemy_imageattach.migration import MigrationPlan, migrate, migrate_class
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.stores.s3 import S3Store
@@ -318,7 +318,7 @@ def test_rows_are_read_in_batches_that_end_anywhere_in_a_key(
 ) -> None:
     with filled(engine, old) as session:
         for size in (1, 2, 5):
-            monkeypatch.setattr(bulk, "BATCH_SIZE", size)
+            monkeypatch.setattr(batches, "BATCH_SIZE", size)
             assert len(list(migrate(session, Base, old, new))) == len(stored(old))
     assert stored(new) == stored(old)
 
@@ -326,7 +326,7 @@ def test_rows_are_read_in_batches_that_end_anywhere_in_a_key(
 def test_rows_do_not_gather_in_memory(
     session: Session, old: Source, new: Destination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "BATCH_SIZE", 2)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 2)
     seen: list[weakref.ref[Image]] = []
     for image in migrate(session, Base, old, new, workers=2):
         seen.append(weakref.ref(image))
@@ -454,7 +454,7 @@ def test_a_row_that_was_deleted_or_replaced_meanwhile_is_no_error(
 def test_rows_that_are_added_meanwhile_are_copied_too(
     engine: Engine, old: Source, new: Destination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "BATCH_SIZE", 2)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 2)
     with filled(engine, old) as session:
         images = iter(migrate_class(session, UserPicture, old, new))
         next(images)
@@ -742,7 +742,7 @@ class Leaf(Plants, Image):
 
 
 def test_keys_may_be_uuids_and_strings(engine: Engine, new: Destination, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "BATCH_SIZE", 3)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 3)
     Plants.metadata.create_all(engine)
     old = MemoryStore()
     with Session(engine) as session:
@@ -832,7 +832,7 @@ def test_no_more_bytes_a_second_are_read_than_allowed(session: Session, old: Sou
 def test_a_database_that_goes_away_is_an_error_and_the_checkpoint_stays(
     postgresql_url: URL, old: Source, new: Destination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "BATCH_SIZE", 2)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 2)
     engine = services.make_engine(postgresql_url)
     try:
         with filled(engine, old) as session:

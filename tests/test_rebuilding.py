@@ -16,8 +16,8 @@ import services
 from models import Album, AlbumPhoto, Base, User, UserCover, UserPicture, picture, rows, stored
 from sqlalchemy_imageattach import rebuilding
 from sqlalchemy_imageattach.exc import ImageNotFoundError, InvalidImageError, StoreError
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.rebuilding import make_thumbnails
-from sqlalchemy_imageattach.store import FileKey
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 USERS = 4

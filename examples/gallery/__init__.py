@@ -20,7 +20,7 @@ from werkzeug.wrappers import Response
 from sqlalchemy_imageattach.context import current_store, store_context
 from sqlalchemy_imageattach.entity import ImageSet, ImageSubset
 from sqlalchemy_imageattach.exc import InvalidImageError
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
 
 from .models import LARGE, MEDIUM, SMALL, Album, Person, Portrait, attach

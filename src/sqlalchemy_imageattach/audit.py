@@ -31,17 +31,16 @@ from typing import Any, Literal, NamedTuple, cast
 from sqlalchemy.orm import Session
 
 from . import imaging
-from .bulk import image_mapper, side_by_side
-from .comparison import Comparison, File, Row
-from .concurrency import call
+from .bulk.batches import image_mapper
+from .bulk.comparison import Comparison, File, Row
+from .bulk.keys import KeyRange, check_keys
+from .bulk.selection import Scope, Step
+from .concurrency import call, side_by_side
 from .entity import Image
 from .exc import InvalidImageError
 from .imaging.policy import ANYTHING
-from .imaging.types import SUFFIXES
-from .keys import KeyRange, check_keys
-from .scope import Scope, Step
-from .store import FileKey, Store, StoredFile
-from .stores.layered import holds, is_missing
+from .naming import SUFFIXES, FileKey
+from .store import Store, StoredFile, holds, is_missing
 
 __all__ = ("Finding", "Kind", "Step", "Swept", "sweep", "verify")
 

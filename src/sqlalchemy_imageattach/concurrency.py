@@ -15,15 +15,22 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, ParamSpec, TypeVar, cast
 
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn, in_greenlet
 
-__all__ = ("call", "call_all", "run")
+__all__ = (
+    "call",
+    "call_all",
+    "run",
+    "side_by_side",
+)
 
 P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -117,3 +124,46 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
                 continue
         work.exception()  # the cancellation is what the caller hears of
         raise
+
+
+def side_by_side(
+    function: Callable[[T], R], items: Iterable[T], workers: int
+) -> Generator[tuple[T, R | None, Exception | None]]:
+    """Call a blocking function for each of any number of items, a few at once, and tell the results in order.
+
+    Closing the generator waits for the calls that were started.
+
+    :param function: what to call; in threads, unless ``workers`` is 1
+    :param items: taken as there is room for them
+    :param workers: how many calls run at once, at the most
+    :returns: a generator of each item with its result, or with the error that its call raised
+    """
+    if workers == 1:
+        for item in items:
+            yield item, *call(_outcome, function, item)
+        return
+    running: deque[tuple[T, Future[tuple[R | None, Exception | None]]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="imageattach") as pool:
+        try:
+            for item in items:
+                running.append((item, pool.submit(_outcome, function, item)))
+                # More than run at once, so that one slow call at the head does not leave the others without work.
+                if len(running) >= 4 * workers:
+                    yield _finished(*running.popleft())
+            while running:
+                yield _finished(*running.popleft())
+        finally:
+            for _, future in running:
+                future.cancel()
+
+
+def _outcome(function: Callable[[T], R], item: T) -> tuple[R | None, Exception | None]:
+    try:
+        return function(item), None
+    except Exception as error:
+        return None, error
+
+
+def _finished(item: T, future: Future[tuple[R | None, Exception | None]]) -> tuple[T, R | None, Exception | None]:
+    call(wait, [future])
+    return item, *future.result()

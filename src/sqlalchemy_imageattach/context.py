@@ -24,13 +24,11 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from .exc import ContextError
-from .store import FileKey, Store, StoredFile
-
-if TYPE_CHECKING:
-    from .entity import Image
+from .naming import FileKey, StorableImage
+from .store import Store, StoredFile
 
 __all__ = (
     "ContextError",
@@ -258,17 +256,17 @@ class LocalProxyStore(Store):
         result: str = self._call("url_of_key", key)
         return result
 
-    def store(self, image: Image, file: IO[bytes]) -> None:
+    def store(self, image: StorableImage, file: IO[bytes]) -> None:
         self._call("store", image, file)
 
-    def delete(self, image: Image) -> None:
+    def delete(self, image: StorableImage) -> None:
         self._call("delete", image)
 
-    def open(self, image: Image, use_seek: bool = False) -> IO[bytes]:
+    def open(self, image: StorableImage, use_seek: bool = False) -> IO[bytes]:
         result: IO[bytes] = self._call("open", image, use_seek)
         return result
 
-    def locate(self, image: Image) -> str:
+    def locate(self, image: StorableImage) -> str:
         result: str = self._call("locate", image)
         return result
 

@@ -25,13 +25,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Literal, Protocol, Self, TypeVar
+from typing import IO, Literal, Protocol, Self, TypeVar
 
 from .exc import MissingDependencyError
 from .file import bytes_left
-
-if TYPE_CHECKING:
-    from .store import FileKey, Store
+from .naming import FileKey
 
 __all__ = ("Event", "Operation", "Subscriber", "measured", "opentelemetry_spans", "subscribe", "unsubscribe")
 
@@ -56,7 +54,7 @@ class Event:
     #: What it raised.
     error: BaseException | None = None
     #: The store that did it; ``None`` for ``"decode"``.
-    store: Store | None = None
+    store: object | None = None
     #: The file's name; ``None`` for ``"decode"``.
     key: FileKey | None = None
 
@@ -168,7 +166,7 @@ def measured(
     *,
     file: IO[bytes] | None = None,
     file_size: int | None = None,
-    store: Store | None = None,
+    store: object | None = None,
     key: FileKey | None = None,
 ) -> Measured:
     """Measure an operation, if anybody wants to know.
@@ -205,7 +203,7 @@ class _Measurement:
     name: Operation
     mimetype: str
     file_size: int | None
-    store: Store | None
+    store: object | None
     key: FileKey | None
     start: float = 0.0
 

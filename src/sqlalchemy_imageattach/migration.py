@@ -27,13 +27,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session
 
-from .bulk import batches, check_session, image_mapper, image_mappers, reading, side_by_side
-from .checkpoint import Checkpoint
-from .concurrency import call
-from .copying import Copier
+from .bulk.batches import batches, check_session, image_mapper, image_mappers, reading
+from .bulk.checkpoint import Checkpoint
+from .bulk.copying import Copier
+from .bulk.keys import ALL_KEYS, KeyRange, check_keys
+from .concurrency import call, side_by_side
 from .entity import Image
-from .keys import ALL_KEYS, KeyRange, check_keys
-from .store import FileKey, Store
+from .naming import FileKey
+from .store import Store
 
 __all__ = ("MigrationPlan", "migrate", "migrate_class")
 

@@ -30,21 +30,24 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapper, RelationshipProperty, Session, lazyload
 from sqlalchemy.orm.attributes import set_committed_value
 
-from .attaching import Incoming, insert
-from .attachment import INFO_KEY, Attachment, find_store, remember_store
-from .bulk import batches, check_session, image_mapper, image_mappers, reading, side_by_side
-from .checkpoint import Checkpoint
+from .bulk.batches import batches, check_session, image_mapper, image_mappers, reading
+from .bulk.checkpoint import Checkpoint
+from .bulk.keys import ALL_KEYS, KeyRange, check_keys
+from .concurrency import side_by_side
 from .entity import Image
+from .entity.attaching import Incoming, insert
+from .entity.image_set import POLICY_KEY
+from .entity.image_subsets import MultipleImageSet
+from .entity.query import BaseImageQuery
+from .entity.sizes import Wanted
+from .entity.thumbnails import claim, find_made, inherited, make
 from .exc import InvalidImageError
-from .imagequery import BaseImageQuery
-from .imageset import POLICY_KEY
-from .imagesubset import MultipleImageSet
 from .imaging import ImagePolicy
-from .keys import ALL_KEYS, KeyRange, check_keys
-from .rows import Place
-from .sizes import Wanted
-from .store import FileKey, Store
-from .thumbnails import claim, find_made, inherited, make
+from .naming import FileKey
+from .store import Store
+from .transactions.pending import Attachment
+from .transactions.place import Place
+from .transactions.which_store import INFO_KEY, find_store, remember_store
 
 __all__ = ("Made", "make_thumbnails")
 

@@ -20,52 +20,24 @@ from __future__ import annotations
 
 import datetime
 import inspect
-import operator
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypedDict, cast
+from typing import IO, Any, ClassVar, TypedDict, cast
 
+from .exc import ImageNotFoundError
 from .file import FileProxy, SeekableFileProxy, is_seekable, spooled
 from .instrumentation import measured
+from .naming import FileKey, StorableImage
 
-if TYPE_CHECKING:
-    from .entity import Image
-
-__all__ = ("FileKey", "Store", "StoredFile", "takes_revision")
-
-
-class FileKey(NamedTuple):
-    """The identifiers of one stored file, in the order in which a store's methods take them."""
-
-    object_type: str
-    object_id: int
-    width: int
-    height: int
-    mimetype: str
-    revision: str | None = None
-
-    @classmethod
-    def of(cls, image: Image) -> Self:
-        """Make the key of an image.
-
-        :param image: an :class:`~sqlalchemy_imageattach.entity.Image`, or anything with its attributes ``object_type``,
-            ``object_id``, ``width``, ``height`` and ``mimetype``, and ``revision`` where it has one
-        :returns: the key of its file
-        :raises TypeError: when one of these attributes is missing, unset or of another type
-
-        >>> from types import SimpleNamespace
-        >>> picture = SimpleNamespace(object_type="user", object_id=1, width=640, height=480, mimetype="image/png")
-        >>> FileKey.of(picture)[:4]
-        ('user', 1, 640, 480)
-        """
-        return cls(
-            _text(image, "object_type"),
-            _integer(image, "object_id"),
-            _integer(image, "width"),
-            _integer(image, "height"),
-            _text(image, "mimetype"),
-            None if getattr(image, "revision", None) is None else _text(image, "revision"),
-        )
+__all__ = (
+    "Store",
+    "StoredFile",
+    "holds",
+    "is_missing",
+    "may_hold",
+    "takes_revision",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +220,7 @@ class Store:
 
     # What applications call.
 
-    def store(self, image: Image, file: IO[bytes]) -> None:
+    def store(self, image: StorableImage, file: IO[bytes]) -> None:
         """Store the file of an image.
 
         :param image: the image whose file it is
@@ -261,7 +233,7 @@ class Store:
             raise TypeError(f"file must be a readable binary file with a read() method, not {file!r}")
         self.put_key(file, key, not image.original)
 
-    def delete(self, image: Image) -> None:
+    def delete(self, image: StorableImage) -> None:
         """Delete the file of an image; silent when there is no such file.
 
         :param image: the image whose file to delete
@@ -270,7 +242,7 @@ class Store:
         """
         self.delete_key(FileKey.of(image))
 
-    def open(self, image: Image, use_seek: bool = False) -> IO[bytes]:
+    def open(self, image: StorableImage, use_seek: bool = False) -> IO[bytes]:
         """Open the file of an image, as a context manager and an iterator over lines.
 
         :param image: the image whose file to open
@@ -293,7 +265,7 @@ class Store:
             return file
         return cast("IO[bytes]", SeekableFileProxy(file) if seekable else FileProxy(file))
 
-    def locate(self, image: Image) -> str:
+    def locate(self, image: StorableImage) -> str:
         """Make the URL of an image, with the time of its making as ``_ts``, so that caches notice a new one.
 
         :param image: the image whose URL to make
@@ -330,30 +302,52 @@ def _revision_kind(method: Callable[..., object]) -> str:
     return "any" if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) else "no"
 
 
-def _attribute(image: object, name: str) -> Any:
+def may_hold(store: Store, key: FileKey) -> bool:
+    """Tell whether a store can have a file at all.
+
+    :param store: any store
+    :param key: the file's name
+    :returns: false when the file has a revision, and the store keeps none
+    """
+    return key.revision is None or store.takes_revision()
+
+
+def holds(store: Store, key: FileKey) -> bool:
+    """Tell whether a store has a file.
+
+    :param store: any store; one with a method ``has_key()`` is asked by that, any other by opening the file
+    :param key: the file's name
+    :returns: whether it is there
+    :raises OSError: when the store cannot be reached
+
+    >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
+    >>> holds(MemoryStore(), FileKey('user-picture', 1, 640, 480, 'image/png'))
+    False
+    """
+    if not may_hold(store, key):
+        return False
+    has_key: Callable[[FileKey], bool] | None = getattr(store, "has_key", None)
+    if has_key is not None:
+        return has_key(key)
     try:
-        return getattr(image, name)
-    except AttributeError as error:
-        raise TypeError(f"expected an image, which has the attribute {name}, not {image!r}") from error
+        with closing(store.get_key(key)):
+            return True
+    except OSError as error:
+        if is_missing(error):
+            return False
+        raise
 
 
-def _text(image: object, name: str) -> str:
-    value = _attribute(image, name)
-    if not isinstance(value, str):
-        raise TypeError(f"{type(image).__qualname__}.{name} must be a str, not {value!r}")
-    return value
+def is_missing(error: OSError) -> bool:
+    """Tell whether an error of ``get_file()`` says that there is no such file.
 
+    :param error: the error
+    :returns: false for every other failure, of which nobody knows whether the file is there
 
-def _integer(image: object, name: str) -> int:
-    value = _attribute(image, name)
-    if value is None:
-        raise TypeError(
-            f"{type(image).__qualname__}.{name} must be set; it is None (flush the session first, if it is a key)"
-        )
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
-        raise TypeError(f"{type(image).__qualname__}.{name} must be an integer, not {value!r}")
-    return number
+    >>> is_missing(FileNotFoundError()), is_missing(OSError('not found')), is_missing(TimeoutError())
+    (True, True, False)
+    """
+    if isinstance(error, ImageNotFoundError | FileNotFoundError):
+        return True
+    # As the guide tells to raise it; what the system or a library raises is a subclass, or has a number.
+    return type(error) is OSError and error.errno is None

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from models import Base, stored
 from sqlalchemy_imageattach.cli import report
 from sqlalchemy_imageattach.cli.report import Status
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 
 from .conftest import Run, url_of

@@ -10,11 +10,11 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
 from models import Base, stored
-from sqlalchemy_imageattach import bulk
+from sqlalchemy_imageattach.bulk import batches
 from sqlalchemy_imageattach.cli import arguments, report
 from sqlalchemy_imageattach.cli.report import Status
 from sqlalchemy_imageattach.exc import StoreError
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
@@ -157,7 +157,7 @@ def test_a_database_that_goes_away_ends_it_and_the_next_run_goes_on(
         with engine.connect() as connection:
             connection.execute(text(f"{query} AND pid <> pg_backend_pid()"))
 
-    monkeypatch.setattr(bulk, "BATCH_SIZE", 2)
+    monkeypatch.setattr(batches, "BATCH_SIZE", 2)
     options = ["--models", "models:Base", "--database", postgresql_url.render_as_string(hide_password=False)]
     options += ["--checkpoint", str(tmp_path / "checkpoint"), "--json", "--workers", "1"]
     leaving = Gives(go_away)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from models import User, rows, stored
 from sqlalchemy_imageattach.cli.report import Status
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 
 from .conftest import USERS, Run, url_of

@@ -26,7 +26,7 @@ from sqlalchemy.orm.exc import NoResultFound
 
 from models import picture
 from sqlalchemy_imageattach.entity import Image, ImageSet, MultipleImageSet, image_attachment
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 RED, GREEN = picture(color=255), picture(color=255 << 8)

@@ -28,9 +28,9 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.exc import DetachedInstanceError, NoResultFound
 
 from models import Album, User, UserPicture, picture
-from sqlalchemy_imageattach import attachment
 from sqlalchemy_imageattach.context import store_context
 from sqlalchemy_imageattach.entity import Image, image_attachment
+from sqlalchemy_imageattach.transactions import pending
 
 RED, GREEN = picture(color=255), picture(color=255 << 8)
 TINY = picture(4, 3)
@@ -472,7 +472,7 @@ def test_what_is_pickled_before_it_is_stored_leaves_its_bytes_behind(session, us
     image = user.picture.from_blob(LARGE)
     pickled = pickle.dumps(user)
     # As in another process.
-    monkeypatch.setattr(attachment, "_attachments", {})
+    monkeypatch.setattr(pending, "_attachments", {})
     thawed = pickle.loads(pickled)
     assert thawed.picture.original.size == image.size
     with pytest.raises(OSError, match="no such file"):

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from models import Base, User, rows, stored
 from sqlalchemy_imageattach.exc import StoreError
-from sqlalchemy_imageattach.ledger import FailedDelete
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.memory import MemoryStore
+from sqlalchemy_imageattach.transactions.ledger import FailedDelete
 
 
 class FaultyStore(MemoryStore):

@@ -29,7 +29,8 @@ from sqlalchemy.pool import NullPool
 from models import Base, User, UserPicture
 from sqlalchemy_imageattach.audit import sweep, verify
 from sqlalchemy_imageattach.entity import ImageSet
-from sqlalchemy_imageattach.store import FileKey, StoredFile
+from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.store import StoredFile
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 
 USERS = 5

@@ -35,10 +35,10 @@ from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 import services
 from models import Base, User, UserPicture, picture
-from sqlalchemy_imageattach.attachment import attachment_of
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.memory import MemoryStore
+from sqlalchemy_imageattach.transactions.pending import attachment_of
 
 IS_SOAKED = settings().max_examples >= 100_000
 #: How many programs are tried in all.

@@ -538,8 +538,8 @@ def main(folder: Path, *, run: bool) -> None:
             (folder / name).write_bytes(data)
         return
     # Engines are loaded before a child is forked, and nothing is done with them.
-    import sqlalchemy_imageattach.imaging.pillow
-    import sqlalchemy_imageattach.imaging.vips  # noqa: F401
+    import sqlalchemy_imageattach.imaging.engines.pillow
+    import sqlalchemy_imageattach.imaging.engines.vips  # noqa: F401
 
     for path in sorted(folder.iterdir()):
         print(json.dumps(harm.measured(path)), flush=True)

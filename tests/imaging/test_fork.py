@@ -100,8 +100,8 @@ def test_callbacks_say_why_they_cannot_be_called_in_such_a_child() -> None:
 
 def test_without_the_precaution_the_child_would_hang() -> None:
     """The rule is needed: if this fails, libvips has learned to be forked, and the precaution can go."""
-    child = "lambda: signal.alarm(5) and None or (setattr(engine, '_vips_process', os.getpid()), work())"
-    code, _ = _status("work()\nfrom sqlalchemy_imageattach.imaging import engine", child)
+    child = "lambda: signal.alarm(5) and None or (setattr(fork_guard, '_vips_process', os.getpid()), work())"
+    code, _ = _status("work()\nfrom sqlalchemy_imageattach.imaging.engines import fork_guard", child)
     assert code == -signal.SIGALRM or code == 256 - signal.SIGALRM
 
 

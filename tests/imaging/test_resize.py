@@ -14,14 +14,15 @@ import pyvips
 from PIL import Image
 
 from sqlalchemy_imageattach.exc import InvalidImageError
-from sqlalchemy_imageattach.imaging import FILTERS, ImagePolicy, Resized, check_filter, engine, probe, resize
+from sqlalchemy_imageattach.imaging import FILTERS, ImagePolicy, Resized, check_filter, probe, resize
+from sqlalchemy_imageattach.imaging.engines import fork_guard
 
 
 @pytest.fixture(params=["libvips", "pillow"])
 def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each rule holds whichever engine does the work; without libvips it is Pillow."""
     if request.param == "pillow":
-        monkeypatch.setattr(engine, "_has_vips", lambda: False)
+        monkeypatch.setattr(fork_guard, "_has_vips", lambda: False)
     return str(request.param)
 
 
@@ -268,7 +269,7 @@ def test_a_decoder_that_sees_another_size_than_the_header_is_not_believed(
     by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sqlalchemy_imageattach.imaging as imaging
-    from sqlalchemy_imageattach.imaging.header import Header
+    from sqlalchemy_imageattach.imaging.headers.header import Header
 
     monkeypatch.setattr(imaging, "read_header", lambda data, mimetype: Header(mimetype, 10, 10))
     for mimetype in ("image/jpeg", "image/png", "image/gif", "image/webp", "image/tiff", "image/bmp", "image/avif"):

@@ -15,9 +15,10 @@ import pytest
 import pyvips
 
 from sqlalchemy_imageattach.exc import ImageAttachError, InvalidImageError
-from sqlalchemy_imageattach.imaging import ImagePolicy, isolate, probe, resize, worker
+from sqlalchemy_imageattach.imaging import ImagePolicy, isolate, probe, resize
+from sqlalchemy_imageattach.imaging.engines import pool as workers
 
-pytestmark = pytest.mark.skipif(not worker.AVAILABLE, reason="files cannot be passed between processes")
+pytestmark = pytest.mark.skipif(not workers.AVAILABLE, reason="files cannot be passed between processes")
 
 MASKS = "".join(
     f'<mask id="m{level}">' + f'<rect width="9" height="9" mask="url(#m{level - 1})"/>' * 3 + "</mask>"
@@ -33,9 +34,9 @@ def isolated() -> Iterator[None]:
 
 
 @pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[worker._Pool]:
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[workers._Pool]:
     """Workers of this test's own: how many others have been started depends on the tests that ran before."""
-    monkeypatch.setattr(worker, "_pool", pool := worker._Pool())
+    monkeypatch.setattr(workers, "_pool", pool := workers._Pool())
     yield pool
     pool.stop()
 
@@ -103,7 +104,7 @@ def test_memory_is_limited_by_the_policy() -> None:
     assert resize(file, probe(file), 40, 30, policy=unlimited).width == 40
 
 
-def test_a_decoder_that_crashes_costs_an_error_and_not_the_server(pool: worker._Pool) -> None:
+def test_a_decoder_that_crashes_costs_an_error_and_not_the_server(pool: workers._Pool) -> None:
     _made(pictures.svg(""))
     (mine,) = pool._idle
     os.kill(mine.process.pid, signal.SIGSEGV)
@@ -113,7 +114,7 @@ def test_a_decoder_that_crashes_costs_an_error_and_not_the_server(pool: worker._
     _made(pictures.svg(""))
 
 
-def test_a_worker_is_used_again(pool: worker._Pool) -> None:
+def test_a_worker_is_used_again(pool: workers._Pool) -> None:
     _made(pictures.svg(""))
     before = list(pool._idle)
     for _ in range(3):
@@ -128,8 +129,8 @@ def test_workers_end_with_the_process_that_started_them() -> None:
         "from sqlalchemy_imageattach.imaging import probe, resize\n"
         "file = io.BytesIO(b'<svg xmlns=\"http://www.w3.org/2000/svg\"/>')\n"
         "resize(file, probe(file), 40, 30)\n"
-        "from sqlalchemy_imageattach.imaging import worker\n"
-        "print(worker._pool._idle[0].process.pid, flush=True)\n"
+        "from sqlalchemy_imageattach.imaging.engines import pool\n"
+        "print(pool._pool._idle[0].process.pid, flush=True)\n"
         "if 'kill' in sys.argv: os.kill(os.getpid(), 9)"
     )
     for how in ("end", "kill"):
@@ -140,7 +141,7 @@ def test_workers_end_with_the_process_that_started_them() -> None:
             psutil.Process(pid).wait(10)
 
 
-def test_a_python_that_cannot_start_is_named(pool: worker._Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_that_cannot_start_is_named(pool: workers._Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ImageAttachError, match="expected '/bin/false' to be a Python"):
         _made(pictures.svg(""))

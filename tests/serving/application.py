@@ -10,9 +10,10 @@ from typing import IO, Any
 from urllib.parse import parse_qs
 
 from sqlalchemy_imageattach.exc import StoreError
-from sqlalchemy_imageattach.hosts import Hosts
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.serving import Rules
-from sqlalchemy_imageattach.store import FileKey, Store
+from sqlalchemy_imageattach.serving.hosts import Hosts
+from sqlalchemy_imageattach.store import Store
 from sqlalchemy_imageattach.stores.fs import FileSystemStore, HttpExposedFileSystemStore
 from sqlalchemy_imageattach.stores.http import HttpExposedStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from serving.application import LARGE, LARGE_NAME, SMALL, SMALL_NAME, fill
-from sqlalchemy_imageattach.asgi import ImageServer
-from sqlalchemy_imageattach.hosts import current_base_url
-from sqlalchemy_imageattach.sources import Folder, Found
+from sqlalchemy_imageattach.serving.asgi import ImageServer
+from sqlalchemy_imageattach.serving.hosts import current_base_url
+from sqlalchemy_imageattach.serving.resources import Folder, Found
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
 
 

@@ -11,7 +11,7 @@ import pytest
 from serving.application import SECRET, SMALL, SMALL_NAME
 from serving.servers import Server
 from sqlalchemy_imageattach.serving import Request, Rules, respond
-from sqlalchemy_imageattach.sources import Folder, Found
+from sqlalchemy_imageattach.serving.resources import Folder, Found
 
 PATHS = [
     "/images/../secret",
@@ -102,7 +102,7 @@ def test_file_that_was_served_is_not_when_a_link_is_in_its_place(tmp_path: Path)
 
 
 def test_folder_remembers_no_more_than_some_thousand_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sqlalchemy_imageattach.sources._REMEMBERED", 3)
+    monkeypatch.setattr("sqlalchemy_imageattach.serving.resources._REMEMBERED", 3)
     folder = Folder(tmp_path)
     for number in range(5):
         (tmp_path / f"{number}.png").write_bytes(SMALL)

@@ -9,7 +9,7 @@ import pytest
 
 from serving.application import SMALL_NAME, fill
 from serving.servers import COMMANDS, Server, running
-from sqlalchemy_imageattach.hosts import Hosts, current_base_url, set_base_url
+from sqlalchemy_imageattach.serving.hosts import Hosts, current_base_url, set_base_url
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
 
 PATH = f"/images/{SMALL_NAME}"

@@ -13,8 +13,8 @@ from wsgiref.validate import validator
 import pytest
 
 from serving.application import KEY, LARGE, LARGE_NAME, SMALL, SMALL_NAME, SVG_NAME, fill
-from sqlalchemy_imageattach.hosts import current_base_url
 from sqlalchemy_imageattach.serving import Rules
+from sqlalchemy_imageattach.serving.hosts import current_base_url
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore, StaticServerMiddleware
 from sqlalchemy_imageattach.stores.http import HttpExposedStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore

@@ -8,7 +8,8 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy_imageattach.store import FileKey, Store
+from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.store import Store
 
 PICTURE = ("user-picture", 17042, 640, 480, "image/jpeg")
 PLAIN = FileKey(*PICTURE)

@@ -18,8 +18,8 @@ import pytest
 from keys import get
 
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
-from sqlalchemy_imageattach.sources import Folder
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.serving.resources import Folder
 from sqlalchemy_imageattach.stores import fs
 from sqlalchemy_imageattach.stores.fs import FileSystemStore, HttpExposedFileSystemStore
 

@@ -11,9 +11,9 @@ from keys import KEY, PLAIN, get, image, put
 from test_contract import OneFolderStore
 
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
-from sqlalchemy_imageattach.store import FileKey, Store
+from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.store import Store, is_missing
 from sqlalchemy_imageattach.stores.fallback import FallbackStore
-from sqlalchemy_imageattach.stores.layered import is_missing
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.stores.routing import RoutingStore
 from sqlalchemy_imageattach.stores.s3 import S3Store

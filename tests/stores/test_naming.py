@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlalchemy_imageattach.imaging.types import ALL_TYPES, SUFFIXES
-from sqlalchemy_imageattach.store import FileKey
-from sqlalchemy_imageattach.stores.naming import former_names_of, guess_extension, key_of, name_of, path_of
+from sqlalchemy_imageattach.imaging.types import ALL_TYPES
+from sqlalchemy_imageattach.naming import SUFFIXES, FileKey, former_names_of, guess_extension, key_of, name_of, path_of
 
 object_types = st.text(min_size=1).filter(lambda text: text[0] != "." and not set(text) & set("/\\\0"))
 keys = st.builds(

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 import services
 from models import Base, User, picture
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
-from sqlalchemy_imageattach.store import FileKey
+from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.fallback import FallbackStore
 from sqlalchemy_imageattach.stores.s3 import AuthMechanismError, S3SandboxStore, S3Store
 from sqlalchemy_imageattach.stores.sandbox import SandboxStore

@@ -8,7 +8,8 @@ from typing import IO, Any
 
 import pytest
 
-from sqlalchemy_imageattach.store import FileKey, Store, takes_revision
+from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.store import Store, takes_revision
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 

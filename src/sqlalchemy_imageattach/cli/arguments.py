@@ -25,10 +25,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.orm import Mapper, Session
 
-from ..bulk import image_mappers
+from ..bulk.batches import image_mappers
 from ..exc import MissingDependencyError
 from ..store import Store
-from ..stores.failures import redacted
+from ..stores.clouds.failures import redacted
 from ..stores.fs import BaseFileSystemStore
 from ..stores.url import store_from_url
 

@@ -17,14 +17,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from ..bulk import count, image_mapper
-from ..checkpoint import Checkpoint
+from ..bulk.batches import count, image_mapper
+from ..bulk.checkpoint import Checkpoint
+from ..bulk.keys import KeyRange
 from ..entity import Image
-from ..keys import KeyRange
 from ..migration import migrate as migrate_base
 from ..migration import migrate_class
+from ..naming import FileKey
 from ..rebuilding import make_thumbnails
-from ..store import FileKey
 from ..version import VERSION
 from . import auditing
 from .arguments import DATABASE, DURATION, MODELS, STORE, GivenStore, Models, must_exist, opened, without_secrets

@@ -21,7 +21,8 @@ from sqlalchemy import Engine, ForeignKey, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
 
 from ..context import store_context
-from ..entity import Image, ImageSet, image_attachment
+from ..entity import Image, ImageSet
+from ..entity.declaring import image_attachment
 from ..exc import InvalidImageError
 from ..stores.fs import HttpExposedFileSystemStore
 

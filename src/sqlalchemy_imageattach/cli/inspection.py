@@ -77,7 +77,7 @@ def inspect_file(path: Path) -> Inspection:
                 policy.check_bytes(len(data))
                 policy.check(header.info, header.weight)
                 # Only of what is accepted, since it takes a decoder.
-                from ..imaging import pillow
+                from ..imaging.engines import pillow
 
                 seen.profile = pillow.profile_name(data, header.mimetype)
         except InvalidImageError as error:

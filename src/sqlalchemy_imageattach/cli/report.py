@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ..store import FileKey
+from ..naming import FileKey
 
 __all__ = ("Ended", "Report", "Status", "described", "printable")
 

@@ -4,15 +4,12 @@
 
     __init__    the face: probe and resize
     policy      what is accepted
-    types       the types, and the suffix of each
-    filters     the names of filters
+    types       the types that are read
     source      the bytes of a file, mapped
-    header      what a header tells, and what its readers share
-    formats     telling the type, and reading the header; over raster, tiff, isobmff (with av1), svg and pdf
-    engine      the protocol of the engines, and which one does what
-    vips        libvips: the only module that imports pyvips
-    pillow      Pillow: the only module that imports PIL
-    worker      decoding in a process of its own
+    formats     telling the type, and reading the header
+    headers/    the readers of headers; no engine among them
+    pdf         reading PDF, which takes an engine
+    engines/    decoding, and making another size
     privacy     removing metadata from originals
 
 :func:`probe` tells what an image is by its header alone, in microseconds, and whether it is whole and accepted.
@@ -31,14 +28,16 @@ from typing import IO, TYPE_CHECKING
 
 from ..exc import InvalidImageError
 from ..instrumentation import measured
-from .engine import Job, choose
-from .filters import DEFAULT_FILTER, FILTERS, check_filter, filter_name
+from ..naming import SUFFIXES
+from .engines import choice
+from .engines.filters import DEFAULT_FILTER, FILTERS, check_filter, filter_name
+from .engines.job import Job
+from .engines.pool import isolate
 from .formats import read_header, sniff
-from .header import HELD_BYTES, Header
+from .headers.header import HELD_BYTES, Header
 from .policy import ImageInfo, ImagePolicy, Resized
 from .source import opened
-from .types import SUFFIXES, thumbnail_type
-from .worker import isolate
+from .types import thumbnail_type
 
 if TYPE_CHECKING:
     import pyvips
@@ -140,5 +139,5 @@ def resize(
                 reason="target_too_large",
             )
         with measured("decode", header.mimetype, file_size=len(data)):
-            made, made_width, made_height = choose(job).resize(job)
+            made, made_width, made_height = choice.resize(job)
     return Resized(made, made_width, made_height, job.mimetype)

@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable
 
 from ..exc import InvalidImageError
-from . import isobmff, pdf, raster, svg, tiff
-from .header import PAST_THE_END, Header, damaged, truncated
+from . import pdf
+from .headers import isobmff, raster, svg, tiff
+from .headers.header import PAST_THE_END, Header, damaged, truncated
 
 __all__ = ("read_header", "sniff")
 

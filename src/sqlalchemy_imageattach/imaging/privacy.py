@@ -18,10 +18,9 @@ from typing import IO, cast
 
 from ..exc import InvalidImageError
 from .formats import read_header
-from .header import PAST_THE_END, damaged, truncated
-from .isobmff import metadata_extents
-from .policy import ImageInfo
-from .raster import (
+from .headers.header import PAST_THE_END, damaged, truncated
+from .headers.isobmff import metadata_extents
+from .headers.raster import (
     GIF_EXTENSION,
     JPEG_APP1,
     JPEG_EOI,
@@ -32,6 +31,7 @@ from .raster import (
     png_chunks,
     riff_chunks,
 )
+from .policy import ImageInfo
 from .source import opened
 
 __all__ = ("strip_metadata",)

@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any, ClassVar
 
-from .base import DEFAULT_MAX_AGE, CloudStore
+from .clouds.store import DEFAULT_MAX_AGE, CloudStore
 
 __all__ = ("AzureStore", "GCSStore")
 

@@ -28,14 +28,13 @@ from urllib.parse import quote
 
 from ..exc import ImageNotFoundError, StoreError
 from ..file import send
-from ..hosts import ANY_HOST, Hosts
-from ..imaging.types import SUFFIXES
-from ..serving import DEFAULT_RULES, Rules
-from ..sources import Folder, Source
-from ..store import FileKey, Store, StoredFile
-from ..wsgi import StaticServerMiddleware
+from ..naming import SUFFIXES, FileKey, former_names_of, guess_extension, key_of, name_of, path_of
+from ..serving.hosts import ANY_HOST, Hosts
+from ..serving.resources import Folder, Source
+from ..serving.responses import DEFAULT_RULES, Rules
+from ..serving.wsgi import StaticServerMiddleware
+from ..store import Store, StoredFile
 from .http import HttpExposure
-from .naming import former_names_of, guess_extension, key_of, name_of, path_of
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication

@@ -3,7 +3,7 @@
 :class:`HttpExposedStore` puts any store behind the application's own URLs: one in memory, a private bucket, a store of
 one's own.  :class:`~sqlalchemy_imageattach.stores.fs.HttpExposedFileSystemStore` does the same for a folder, and shares
 :class:`HttpExposure` with it.  URLs are for the host of the request in which they are made; see
-:mod:`sqlalchemy_imageattach.hosts`.
+:mod:`sqlalchemy_imageattach.serving.hosts`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..asgi import ASGIApplication, ImageServer
-from ..hosts import ANY_HOST, Hosts, current_base_url
-from ..imaging.types import SUFFIXES
-from ..serving import DEFAULT_RULES, Rules
-from ..sources import Source, Stored
-from ..store import FileKey, Store, StoredFile
-from ..wsgi import ServerMiddleware
-from .naming import name_of
+from ..naming import SUFFIXES, FileKey, name_of
+from ..serving.asgi import ASGIApplication, ImageServer
+from ..serving.hosts import ANY_HOST, Hosts, current_base_url
+from ..serving.resources import Source, Stored
+from ..serving.responses import DEFAULT_RULES, Rules
+from ..serving.wsgi import ServerMiddleware
+from ..store import Store, StoredFile
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication

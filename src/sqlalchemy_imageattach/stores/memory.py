@@ -14,9 +14,8 @@ from typing import IO
 from urllib.parse import quote
 
 from ..exc import ImageNotFoundError
-from ..imaging.types import SUFFIXES
-from ..store import FileKey, Store, StoredFile
-from .naming import key_of, name_of
+from ..naming import SUFFIXES, FileKey, key_of, name_of
+from ..store import Store, StoredFile
 
 __all__ = ("MemoryStore",)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-from ..store import FileKey, Store, StoredFile
+from ..naming import FileKey
+from ..store import Store, StoredFile
 from .layered import LayeredStore
 
 __all__ = ("RoutingStore",)

@@ -23,10 +23,11 @@ from typing import IO, Any, ClassVar, TypedDict, Unpack
 
 from ..exc import ImageNotFoundError, StoreError
 from ..instrumentation import measured
-from ..store import FileKey, StoredFile
-from .base import DEFAULT_MAX_AGE, CloudStore
-from .failures import Reason
-from .s3request import AuthMechanismError, S3Request, S3RequestV2, S3RequestV4
+from ..naming import FileKey
+from ..store import StoredFile
+from .clouds.failures import Reason
+from .clouds.s3request import AuthMechanismError, S3Request, S3RequestV2, S3RequestV4
+from .clouds.store import DEFAULT_MAX_AGE, CloudStore
 from .sandbox import SandboxStore
 
 __all__ = (

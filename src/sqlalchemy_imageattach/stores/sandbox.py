@@ -17,8 +17,9 @@ from functools import partial
 from typing import IO, Generic, TypeVar
 
 from ..exc import ImageNotFoundError
-from ..store import FileKey, Store, StoredFile
-from .layered import LayeredStore, holds, is_missing, may_hold
+from ..naming import FileKey
+from ..store import Store, StoredFile, holds, is_missing, may_hold
+from .layered import LayeredStore
 
 __all__ = ("SandboxStore",)
 

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ..store import FileKey, Store, StoredFile, takes_revision
+from ..naming import FileKey
+from ..store import Store, StoredFile, takes_revision
 from .faults import FaultContract
 
 __all__ = ("StoreContract",)

@@ -20,9 +20,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from ..entity import Image, ImageSet, image_attachment
 from ..exc import StoreError
-from ..ledger import FAILED_DELETE_KEY
-from ..store import FileKey, Store
+from ..naming import FileKey, StorableImage
+from ..store import Store
 from ..stores.layered import LayeredStore
+from ..transactions.ledger import FAILED_DELETE_KEY
 
 __all__ = ("FaultContract",)
 
@@ -148,7 +149,7 @@ class _Faulty(LayeredStore):
         with self.at_risk("delete_key"):
             self.under_test.delete_key(key)
 
-    def locate(self, image: Image) -> str:
+    def locate(self, image: StorableImage) -> str:
         with self.at_risk("locate"):
             return super().locate(image)
 

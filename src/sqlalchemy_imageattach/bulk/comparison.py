@@ -1,0 +1,176 @@
+"""Rows and files, brought together by name in constant memory.
+
+Rows come in the order of their keys and files in whatever order a store lists them, and there may be millions of both.
+So their names go to a temporary database on disk, which sorts them there.  It must always be true that
+
+- a row and a file meet exactly when the row names the file: names hold what a listing can tell, so of a type just the
+  suffix counts, and its other names are the same;
+- no more than :data:`CACHE_SIZE` is in memory because of this, however many there are;
+- the database has no name, is deleted with the process that made it, and is seen by no other.
+"""
+
+from __future__ import annotations
+
+import datetime
+import pickle
+import sqlite3
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from typing import Any, NamedTuple, Self
+
+from ..naming import SUFFIXES, FileKey
+from ..store import Store, StoredFile
+
+__all__ = ("CACHE_SIZE", "Comparison", "File", "Row")
+
+#: How much memory the temporary database takes, in bytes.
+CACHE_SIZE = 32 << 20
+
+
+class Row(NamedTuple):
+    """An image row, as much as is needed to find it and its file again."""
+
+    #: Which class, by its place in a list of the caller's.
+    mapper: int
+    #: Its primary key.
+    identity: tuple[Any, ...]
+    #: What it names its file by.
+    key: FileKey
+
+
+class File(NamedTuple):
+    """A file, as much as a store has listed of it, but how to remove it."""
+
+    name: str
+    #: Bytes.
+    size: int
+    modified: datetime.datetime
+    #: ``None`` for debris.
+    key: FileKey | None
+
+
+class _Kind(IntEnum):
+    FILE = 0
+    #: A row that is asked about.
+    ROW = 1
+    #: A row that is not, whose file has a row all the same.
+    CLAIM = 2
+
+
+class Comparison:
+    """A temporary database of names, as a context manager: first add what there is, then :meth:`compare`, then ask.
+
+    :param store: the store whose files are compared
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._takes_revision = store.takes_revision()
+        # The empty name makes a temporary database on disk.
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.executescript(
+            f"PRAGMA temp_store = FILE; PRAGMA journal_mode = OFF; PRAGMA cache_size = -{CACHE_SIZE >> 10};"
+            "CREATE TABLE seen (name BLOB, kind INTEGER, is_empty INTEGER, content BLOB);"
+            "CREATE TABLE difference (name BLOB PRIMARY KEY, file INTEGER, image INTEGER) WITHOUT ROWID;"
+            "BEGIN"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def add_files(self, files: Iterable[StoredFile]) -> None:
+        """Add files that the store lists.
+
+        :param files: each file once
+        """
+        self._add(
+            (
+                self._name_of(file),
+                _Kind.FILE,
+                not file.size,
+                _packed(file.name, file.size, file.modified.timestamp(), None if file.key is None else tuple(file.key)),
+            )
+            for file in files
+        )
+
+    def add_rows(self, rows: Iterable[Row], *, are_asked_about: bool) -> None:
+        """Add rows that name files.
+
+        :param rows: each row once
+        :param are_asked_about: whether they are of interest themselves, or just keep their files from having no row
+        """
+        kind = _Kind.ROW if are_asked_about else _Kind.CLAIM
+        self._add((self._name(row.key), kind, False, _packed(row.mapper, row.identity, tuple(row.key))) for row in rows)
+
+    def compare(self) -> None:
+        """Find out which rows and files are without the other."""
+        self._database.execute(
+            "INSERT INTO difference"
+            " SELECT name, max(CASE kind WHEN 0 THEN rowid END), max(CASE kind WHEN 1 THEN rowid END)"
+            " FROM seen GROUP BY name"
+            # A file alone; or a row that is asked about, and no file or an empty one.
+            " HAVING max(kind) = 0 OR max(kind = 1) AND (min(kind) > 0 OR max(is_empty))"
+        )
+
+    def rows(self) -> Iterator[Row]:
+        """Tell the rows that are asked about.
+
+        :returns: an iterator over all of them, as they were added
+        """
+        return self._rows("SELECT content FROM seen WHERE kind = 1 ORDER BY rowid")
+
+    def rows_in_question(self) -> Iterator[Row]:
+        """Tell the rows whose file was not listed, or is empty.
+
+        :returns: an iterator over those of them that are asked about
+        """
+        return self._rows("SELECT content FROM difference JOIN seen ON seen.rowid = image WHERE image IS NOT NULL")
+
+    def files_without_row(self) -> Iterator[File]:
+        """Tell the files that no row names.
+
+        :returns: an iterator over them
+        """
+        query = "SELECT content FROM difference JOIN seen ON seen.rowid = file WHERE image IS NULL"
+        for (content,) in self._database.execute(query):
+            name, size, timestamp, key = pickle.loads(content)  # noqa: S301  # our own
+            modified = datetime.datetime.fromtimestamp(timestamp, datetime.UTC)
+            yield File(name, size, modified, None if key is None else FileKey(*key))
+
+    def has_no_row(self, file: StoredFile) -> bool:
+        """Tell whether a file was listed before, and had no row.
+
+        :param file: a file, as it is listed now
+        :returns: false for those that were not listed before
+        """
+        query = "SELECT 1 FROM difference WHERE name = ? AND image IS NULL"
+        return self._database.execute(query, (self._name_of(file),)).fetchone() is not None
+
+    def _add(self, records: Iterable[tuple[bytes, int, bool, bytes]]) -> None:
+        self._database.executemany("INSERT INTO seen VALUES (?, ?, ?, ?)", records)
+
+    def _rows(self, query: str) -> Iterator[Row]:
+        for (content,) in self._database.execute(query):
+            mapper, identity, key = pickle.loads(content)  # noqa: S301  # our own
+            yield Row(mapper, identity, FileKey(*key))
+
+    def _name_of(self, file: StoredFile) -> bytes:
+        return _bytes(f"\0{file.name}") if file.key is None else self._name(file.key)
+
+    def _name(self, key: FileKey) -> bytes:
+        object_type, object_id, width, height, mimetype, revision = key
+        suffix = SUFFIXES.get(mimetype, mimetype)
+        # A store that takes no revision names files without.
+        middle = revision if revision is not None and self._takes_revision else ""
+        return _bytes(f"{object_type}\0{object_id}.{width}x{height}.{middle}{suffix}")
+
+
+def _packed(*values: Any) -> bytes:
+    return pickle.dumps(values, pickle.HIGHEST_PROTOCOL)
+
+
+def _bytes(text: str) -> bytes:
+    # The names of files may have bytes in them that are no text.
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,145 @@
+"""Taking in what an application attaches: its bytes are read and examined, and become an image of an image set.
+
+:func:`read` makes an :class:`Incoming` of a file or a byte string, and changes nothing; :func:`insert` makes an image
+of that, and puts it in place of what was there.  Between the two, whatever may be refused has been refused.  It must
+always be true that
+
+- a policy has seen the bytes that are stored, unless the caller knows both size and type, and asks for no change;
+- what the owner and the image set say of an image, the image says too, before SQLAlchemy sees it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import IO, Any, NamedTuple, TypeVar
+
+from sqlalchemy.orm import RelationshipDirection
+from sqlalchemy.orm.attributes import set_committed_value
+
+from ..imaging import ImagePolicy, probe
+from ..imaging.privacy import strip_metadata
+from ..naming import SUFFIXES, new_revision
+from ..store import Store
+from ..transactions.pending import Attachment, attach
+from ..transactions.place import Place, known_keys
+from ..transactions.which_store import remember_store
+from .image import Image
+from .query import BaseImageQuery
+
+__all__ = ("Incoming", "insert", "read")
+
+I = TypeVar("I", bound="Image")  # noqa: E741
+
+
+class Incoming(NamedTuple):
+    """The bytes of an image that is about to be attached, and what is known of them."""
+
+    attachment: Attachment
+    #: Width and height in pixels, as a browser shows it.
+    size: tuple[int, int]
+    mimetype: str
+
+
+def read(
+    store: Store,
+    content: bytes | IO[bytes],
+    policy: ImagePolicy,
+    size: tuple[int, int] | None = None,
+    mimetype: str | None = None,
+) -> Incoming:
+    """Read an image, and check it against a policy.
+
+    :param store: the store that it is for
+    :param content: a byte string, or a file, which is read from where it stands
+    :param policy: what is accepted
+    :param size: width and height in pixels, where they are known already
+    :param mimetype: the type, where it is known already
+    :returns: the bytes that are to be stored, and what they are
+    :raises InvalidImageError: when it is no image, damaged, or not accepted by the policy
+    :raises ValueError: when the store has no name for files of its type
+    """
+    if isinstance(content, bytes):
+        attachment = Attachment.of_blob(store, content, policy.max_bytes)
+    else:
+        attachment = Attachment.of_file(store, content, policy.max_bytes)
+    if size is None or mimetype is None or policy.strip_metadata:
+        with attachment.open() as file:
+            info = probe(file, policy)
+            if policy.strip_metadata:
+                with strip_metadata(file, info) as stripped:
+                    attachment = Attachment.of_file(store, stripped, policy.max_bytes)
+        size = size or (info.width, info.height)
+        mimetype = mimetype or info.mimetype
+    mimetype = _standard(mimetype)
+    if not store.takes_type(mimetype):
+        raise ValueError(f"expected a type that {store!r} has a name for, such as 'image/png', not {mimetype!r}")
+    return Incoming(attachment, size, mimetype)
+
+
+def insert(
+    home: BaseImageQuery[I],
+    values: Mapping[str, Any],
+    incoming: Incoming,
+    original: bool,
+    extra_args: Sequence[Any] = (),
+    extra_kwargs: Mapping[str, Any] = MappingProxyType({}),
+    inherited: Mapping[str, Any] = MappingProxyType({}),
+) -> I:
+    """Make an image, and attach it in place of what it replaces: of all for an original, else of the same size.
+
+    :param home: the collection that the attribute has now
+    :param values: what tells the images of this image set from others of the attribute, by attribute names
+    :param incoming: the bytes
+    :param original: whether it is an original
+    :param extra_args: arguments for the constructor of the image class
+    :param extra_kwargs: keyword arguments for it
+    :param inherited: attributes that it has from its original
+    :returns: the image
+    """
+    attachment, size, mimetype = incoming
+    owner, relationship = home._place()
+    cls = relationship.mapper.class_
+    known = {**inherited, **known_keys(owner, relationship), **values}
+    arguments, ways_back = dict(extra_kwargs), set[str]()
+    if dataclasses.is_dataclass(cls):
+        # Its constructor may insist on some of them, and takes no others.
+        fields = [field.name for field in dataclasses.fields(cls) if field.init][len(extra_args) :]
+        ways_back = {name for name in _ways_back(relationship) if name in fields and name not in arguments}
+        # With the owner, SQLAlchemy would append an image that is not whole yet.
+        arguments = {name: known[name] for name in fields if name in known} | dict.fromkeys(ways_back) | arguments
+    image: I = cls(*extra_args, **arguments)
+    for name in ways_back:
+        set_committed_value(image, name, owner)
+    image.width, image.height = size
+    image.mimetype = mimetype
+    image.original = original
+    image.created_at = extra_kwargs.get("created_at") or datetime.datetime.now(datetime.UTC)
+    if "revision" in relationship.mapper.columns:
+        image.revision = new_revision() if attachment.store.takes_revision() else None
+    for name, value in known.items():
+        if value is not None:
+            setattr(image, name, value)
+    attach(image, attachment)
+    attachment.place = Place(owner, relationship, tuple(values.items()))
+    for existing in home._matching(**values):
+        if original or existing.size == size:
+            remember_store(existing, attachment.store)
+            home.remove(existing)
+    home.append(image)
+    return image
+
+
+def _ways_back(relationship: Any) -> Iterator[str]:
+    """The attributes of an image that lead to its owner."""
+    for other in relationship.mapper.relationships:
+        if other.direction is RelationshipDirection.MANYTOONE and other.local_columns == relationship.remote_side:
+            yield other.key
+
+
+def _standard(mimetype: str) -> str:
+    """The registered name of a type: ``image/png`` for ``image/x-png``."""
+    standard = mimetype.replace("image/x-", "image/", 1)
+    return standard if standard in SUFFIXES or mimetype not in SUFFIXES else mimetype

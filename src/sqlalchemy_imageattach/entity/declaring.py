@@ -1,0 +1,72 @@
+"""Declaring the attribute that images are attached to, and having SQLAlchemy's events reach what listens to them.
+
+Whoever imports :mod:`sqlalchemy_imageattach.entity` imports this, so that no image is mapped unheard.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Mapper, Relationship, relationship
+
+from ..imaging import ImagePolicy
+from ..store import Store
+from ..transactions.flush import listen_to_images
+from ..transactions.owner_keys import listen_to_owners
+from ..transactions.which_store import INFO_KEY
+from .image import Image
+from .image_set import POLICY_KEY, SingleImageSet
+from .image_subsets import MultipleImageSet
+from .key_index import watch_keys
+
+__all__ = ("image_attachment",)
+
+
+def image_attachment(
+    *args: Any, store: Store | None = None, policy: ImagePolicy | None = None, **kwargs: Any
+) -> Relationship[Any]:
+    """Declare an attribute that images are attached to: a :func:`~sqlalchemy.orm.relationship` to an image class.
+
+    :param args: as :func:`~sqlalchemy.orm.relationship` takes them; first the image class, or its name
+    :param store: the store to use where none is given and none is current
+    :param policy: which images are accepted, and how large they may be
+    :param kwargs: as :func:`~sqlalchemy.orm.relationship` takes them.  With ``uselist=True`` the attribute is a
+        :class:`MultipleImageSet` of many originals, told apart by a key column of the image class; else it is an
+        :class:`ImageSet` with one.  With ``lazy="dynamic"`` it is a query that never loads all of them.
+    :returns: the relationship
+    :raises ValueError: for ``lazy="write_only"``, whose collections are no image sets
+
+    >>> image_attachment("UserPicture", cascade="all").cascade.delete_orphan
+    False
+    """
+    image_set = MultipleImageSet if kwargs.pop("uselist", False) else SingleImageSet
+    kwargs.setdefault("cascade", "all, delete-orphan")
+    if kwargs.get("lazy") == "write_only":
+        raise ValueError('expected another lazy than "write_only"; "dynamic" never loads all of the images either')
+    if kwargs.get("lazy") == "dynamic":
+        kwargs.setdefault("query_class", image_set)
+        kwargs["uselist"] = True
+    else:
+        kwargs.setdefault("collection_class", image_set)
+    # The documented models have a second relationship, UserPicture.user, over the same columns; SQLAlchemy would warn.
+    overlaps = kwargs.get("overlaps")
+    kwargs["overlaps"] = f"{overlaps},__*" if overlaps else "__*"
+    info = dict(kwargs.pop("info", None) or {})
+    if store is not None:
+        info[INFO_KEY] = store
+    if policy is not None:
+        info[POLICY_KEY] = policy
+    declared: Relationship[Any] = relationship(*args, info=info, **kwargs)
+    return declared
+
+
+def _configure(mapper: Mapper[Any], cls: type[Any]) -> None:
+    watch_keys(mapper)
+    # Two transactions may remove the same thumbnail, and both be right.
+    mapper.confirm_deleted_rows = False
+
+
+event.listen(Image, "mapper_configured", _configure, propagate=True)
+listen_to_images(Image)
+listen_to_owners(Image)

@@ -1,0 +1,237 @@
+"""The mixin that makes an entity an image: its columns, its name for stores, and what can be asked of it.
+
+It knows neither image sets nor the events of sessions, so that everything above may import it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import uuid
+import weakref
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from markupsafe import Markup
+from sqlalchemy import Boolean, Column, DateTime, Integer, String, inspect, tuple_
+from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, Mapper, object_session
+from sqlalchemy.sql.functions import now
+
+from ..concurrency import call, run
+from ..context import current_store
+from ..store import Store
+from ..transactions.pending import ATTRIBUTE, attachment_of
+from ..transactions.which_store import find_store
+from .html import img
+
+__all__ = ("Image",)
+
+
+#: What an image without a description of its own, further down the page, should have.
+_IMG_ATTRIBUTES = {"alt": "", "loading": "lazy", "decoding": "async"}
+
+_identity_attributes: weakref.WeakKeyDictionary[type[Any], tuple[str, ...]] = weakref.WeakKeyDictionary()
+
+
+# URLs are made of it: within one second, and before and after a commit.  MySQL and MariaDB would keep whole seconds.
+_DATE_TIME = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+
+
+class _ObjectType:
+    """``Image.object_type``: of the class and of its instances, and overridden by a plain attribute."""
+
+    def __get__(self, image: Any, cls: type[Any]) -> str:
+        name = getattr(cls, "__tablename__", None)
+        if name is None:
+            table = getattr(cls, "__table__", None)
+            if table is None:
+                raise NotImplementedError(f"expected {cls.__name__} to have a table, or an object_type of its own")
+            name = table.name
+        return sys.intern(str(name).replace("_", "-"))
+
+
+class Image:
+    """A mixin for entities that are images: one row, one file, of one size.
+
+    Columns that it adds: ``width`` and ``height`` (pixels; part of the primary key), ``mimetype``, ``original``,
+    ``created_at`` and ``revision``.
+    """
+
+    if TYPE_CHECKING:
+        #: The width in pixels, as a browser shows it.
+        width: Mapped[int]
+        #: The height in pixels, as a browser shows it.
+        height: Mapped[int]
+        #: The type, such as ``'image/jpeg'``.
+        mimetype: Mapped[str]
+        #: Whether it is an original, and not a thumbnail.
+        original: Mapped[bool]
+        #: When it was attached, in UTC; some databases do not keep the time zone.
+        created_at: Mapped[datetime.datetime]
+        #: What makes the name of its file its own; ``None`` for files that the original library stored.
+        revision: Mapped[str | None]
+        #: What stores call images of this class: by default the table's name, with hyphens for underscores.
+        object_type: str
+    else:
+        # Not annotated with Mapped[]: a mixin of models with dataclass fields must not have any.
+        width = Column("width", Integer, primary_key=True, autoincrement=False)
+        height = Column("height", Integer, primary_key=True, autoincrement=False)
+        mimetype = Column("mimetype", String(255), nullable=False)
+        original = Column("original", Boolean, nullable=False, default=False)
+        created_at = Column("created_at", _DATE_TIME, nullable=False, default=now())
+        revision = Column("revision", String(16), nullable=True)
+        object_type = _ObjectType()
+
+    @property
+    def object_id(self) -> int:
+        """The number that stores know the image by: its key, when that is one integer or :class:`~uuid.UUID`.
+
+        A model with another key overrides it, by anything that makes a different integer of each key.
+
+        :raises NotImplementedError: when the key is neither, or is composite
+        :raises ValueError: when the key is not known yet
+        """
+        names = self.identity_attributes()
+        if len(names) == 1:
+            if self._unknown_keys():
+                raise self._tell_of_unknown_keys()
+            value = getattr(self, names[0])
+            if isinstance(value, uuid.UUID):
+                return value.int
+            if isinstance(value, int):
+                return value
+        raise NotImplementedError(
+            f"expected {type(self).__name__} to have an object_id property that makes an integer of "
+            f"{', '.join(names)}: only a single key that is an integer or a UUID has one by default"
+        )
+
+    @classmethod
+    def identity_attributes(cls) -> list[str]:
+        """The names of the attributes that make up the primary key, without width and height.
+
+        :returns: attribute names
+        """
+        names = _identity_attributes.get(cls)
+        if names is None:
+            mapper: Mapper[Any] = inspect(cls)
+            keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+            names = _identity_attributes[cls] = tuple(key for key in keys if key not in ("width", "height"))
+        return list(names)
+
+    @property
+    def identity_map(self) -> dict[str, Any]:
+        """The values of :meth:`identity_attributes`, by name."""
+        return {name: getattr(self, name) for name in self.identity_attributes()}
+
+    if TYPE_CHECKING:
+        #: Width and height, in pixels; in SQL, a tuple of the columns.
+        size: tuple[int, int]
+    else:
+
+        @hybrid_property
+        def size(self) -> tuple[int, int]:
+            return self.width, self.height
+
+        @size.inplace.setter
+        def _size_setter(self, size: tuple[int, int]) -> None:
+            self.width, self.height = size
+
+        @size.inplace.expression
+        @classmethod
+        def _size_expression(cls) -> Any:
+            return tuple_(cls.width, cls.height)
+
+    def open_file(self, store: Store = current_store, use_seek: bool = False) -> IO[bytes]:
+        """Open the image's file.
+
+        :param store: the store that has it; by default the current one, else the one that it was attached with
+        :param use_seek: whether the file has to be seekable; it may be spooled for that
+        :returns: a readable binary file, which the caller closes; also a context manager
+        :raises ImageNotFoundError: (an :exc:`OSError`) when the store does not have it
+        :raises ContextError: when there is no store
+
+        >>> _ = user.picture.from_file(photograph, store=store)
+        >>> with user.picture.original.open_file() as file:
+        ...     file.read(2).hex()
+        'ffd8'
+        """
+        store = find_store(store, self)
+        attachment = attachment_of(self)
+        if attachment is not None and attachment.is_pending and attachment.store is store:
+            return attachment.open()
+        return call(store.open, self, use_seek)
+
+    def make_blob(self, store: Store = current_store) -> bytes:
+        """Read the image's bytes.
+
+        :param store: the store that has it; by default the current one, else the one that it was attached with
+        :returns: its bytes
+        :raises ImageNotFoundError: (an :exc:`OSError`) when the store does not have it
+        :raises ContextError: when there is no store
+
+        >>> _ = user.picture.from_file(photograph, store=store)
+        >>> user.picture.original.make_blob(store)[:2].hex()
+        'ffd8'
+        """
+        with self.open_file(store) as file:
+            return call(file.read)
+
+    async def amake_blob(self, store: Store = current_store) -> bytes:
+        """Await :meth:`make_blob`."""
+        return await run(self.make_blob, store)
+
+    def locate(self, store: Store = current_store) -> str:
+        """The image's URL.  No store is asked for it, nor the database.
+
+        :param store: the store that has it; by default the current one, else the one that it was attached with
+        :returns: the URL
+        :raises ContextError: when there is no store
+        :raises ValueError: when the key is not known yet, since the row is not flushed
+        """
+        store = find_store(store, self)
+        unknown = self._unknown_keys()
+        try:
+            return store.locate(cast("Any", self))
+        except TypeError as error:
+            if not unknown:
+                raise
+            # An object_id of the model's own need not reckon with a key that is None.
+            raise self._tell_of_unknown_keys() from error
+
+    def img(self, **attributes: Any) -> Markup:
+        """The image as an ``<img>`` element, loaded lazily and with its size, for templates.
+
+        :param attributes: HTML attributes, such as ``alt``; one named like a Python keyword with ``_`` behind it
+        :returns: the element, escaped
+        :raises ContextError: when there is no store
+
+        >>> with store_context(store):
+        ...     _ = user.picture.from_file(photograph)
+        ...     session.flush()
+        ...     print(user.picture.img(alt="A cat", class_="round"))
+        <img src="..." width="640" height="480" alt="A cat" loading="lazy" decoding="async" class="round">
+        """
+        return img(self.locate(), self.width, self.height, **_IMG_ATTRIBUTES | attributes)
+
+    def __html__(self) -> str:
+        return Markup('<img src="{}" width="{}" height="{}">').format(self.locate(), self.width, self.height)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Bytes that are not committed yet stay here.
+        return {name: value for name, value in self.__dict__.items() if name != ATTRIBUTE}
+
+    def _unknown_keys(self) -> list[str]:
+        """The keys that are not known yet; a flush makes them known, and a query would have flushed, too."""
+        unknown = [name for name in self.identity_attributes() if getattr(self, name) is None]
+        session = object_session(self) if unknown else None
+        if session is None or not session.autoflush or session._flushing:
+            return unknown
+        session.flush()
+        return [name for name in unknown if getattr(self, name) is None]
+
+    def _tell_of_unknown_keys(self) -> ValueError:
+        return ValueError(
+            f"{type(self).__name__}.{', '.join(self._unknown_keys())} is not known yet, and the URL and the file's "
+            "name are made of it: add the entity to a session and flush() it first"
+        )

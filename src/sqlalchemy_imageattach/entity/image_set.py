@@ -1,0 +1,421 @@
+"""Image sets: an original, and the thumbnails that were made of it.
+
+::
+
+    user.picture                                    SingleImageSet: one original
+    album.photos.get_image_set(position=3)          ImageSubset: one of many, see imagesubset
+
+All that one can do with an original and its thumbnails is in :class:`BaseImageSet`; where its images come from is the
+business of :class:`~sqlalchemy_imageattach.entity.query.BaseImageQuery`, how one is attached that of
+:mod:`~sqlalchemy_imageattach.entity.attaching`, and how another size is made that of
+:mod:`~sqlalchemy_imageattach.entity.thumbnails`.  It must always be true that
+
+- what is refused is refused before anything is changed;
+- an image set has one original: a new one replaces all that was there, at the next flush;
+- what was made once is found again, and not made again.
+
+Each method with an ``a`` in front does the same and is awaited, for :class:`~sqlalchemy.ext.asyncio.AsyncSession`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
+
+from markupsafe import Markup
+from sqlalchemy import inspect
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm import object_session
+
+from ..concurrency import call, run
+from ..context import current_store
+from ..exc import ImageNotFoundError
+from ..imaging import ImagePolicy, check_filter
+from ..store import Store
+from ..transactions.pending import Attachment
+from ..transactions.place import Place
+from ..transactions.rows import has_gap_locks, insert_or_find
+from ..transactions.which_store import find_store
+from .attaching import Incoming, insert, read
+from .image import Image
+from .query import BaseImageQuery
+from .sizes import Wanted, pixels
+from .thumbnails import claim, find_made, inherited, make
+
+__all__ = ("BaseImageSet", "ImageSet", "SingleImageSet")
+
+I = TypeVar("I", bound="Image")  # noqa: E741
+
+#: The key in the ``info`` of a relationship under which :func:`~.entity.image_attachment` leaves its policy.
+POLICY_KEY = "image_policy"
+
+
+class BaseImageSet(Generic[I]):
+    """One original, its thumbnails, and what can be done with them."""
+
+    #: What tells the images of this set from others of the same attribute, by attribute names of the image class.
+    identity_map: Mapping[str, Any]
+
+    if TYPE_CHECKING:
+
+        @property
+        def query(self) -> BaseImageQuery[I]: ...
+
+    # What there is.
+
+    @property
+    def original(self) -> I | None:
+        """The original image, or ``None`` when there is none yet."""
+        originals = [image for image in self._candidates(original=True) if image.original]
+        return max(originals, key=_newness, default=None)
+
+    def require_original(self) -> I:
+        """The original image.
+
+        :returns: the original, never ``None``
+        :raises ImageNotFoundError: (an :exc:`OSError`) when there is none yet
+        """
+        original = self.original
+        if original is None:
+            raise ImageNotFoundError("there is no original image yet; attach one with from_file() or from_blob()")
+        return original
+
+    @property
+    def width(self) -> int:
+        """The width of the original in pixels; :exc:`.ImageNotFoundError` when there is none."""
+        return self.require_original().width
+
+    @property
+    def height(self) -> int:
+        """The height of the original in pixels; :exc:`.ImageNotFoundError` when there is none."""
+        return self.require_original().height
+
+    def find_thumbnail(self, width: int | None = None, height: int | None = None, store: Store = current_store) -> I:
+        """Find the image of a width, a height, or both.  The original is found too, if that is its size.
+
+        :param width: pixels
+        :param height: pixels
+        :param store: taken for symmetry with the other methods; finding asks no store
+        :returns: the image; of several, the one nearest in shape to the original
+        :raises ~sqlalchemy.orm.exc.NoResultFound: when there is none
+        :raises TypeError: when neither width nor height is given, or one is no integer
+        :raises ValueError: when one is not positive
+        """
+        sides = {"width": width, "height": height}
+        wanted = {name: pixels(name, side) for name, side in sides.items() if side is not None}
+        if not wanted:
+            raise TypeError("expected a width, a height or both")
+        found = self._candidates(**wanted)
+        if not found:
+            size = " and ".join(f"{name} {value!r}" for name, value in wanted.items())
+            raise NoResultFound(f"there is no image of {size}; make one with generate_thumbnail()")
+        if len(found) == 1:
+            return found[0]
+        original = self.original
+        if original is None:
+            return max(found, key=_newness)
+        shape = math.log(original.width / original.height)
+        return min(found, key=lambda image: abs(math.log(image.width / image.height) - shape))
+
+    # Attaching.
+
+    def from_file(
+        self,
+        file: IO[bytes],
+        store: Store = current_store,
+        extra_args: Sequence[Any] | None = None,
+        extra_kwargs: Mapping[str, Any] | None = None,
+        *,
+        policy: ImagePolicy | None = None,
+    ) -> I:
+        """Attach the image in a file as the original, in place of all that was here before.
+
+        :param file: a readable binary file; read from where it stands to its end, and left open
+        :param store: the store for the image; by default the current one
+        :param extra_args: arguments for the constructor of the image class
+        :param extra_kwargs: keyword arguments for it
+        :param policy: what is accepted, in place of what :func:`~.entity.image_attachment` was given
+        :returns: the image; its row and file are written by the next flush
+        :raises InvalidImageError: (a :exc:`ValueError`) when it is no image, damaged, or not accepted by the policy
+        :raises ContextError: when there is no store
+        :raises TypeError: when ``file`` has no ``read``, or is not binary
+
+        >>> user.picture.from_file(photograph, store=store).size
+        (640, 480)
+        """
+        if not hasattr(file, "read"):
+            # What forms of the standard library's cgi module, and of some frameworks, wrap around the file.
+            file = getattr(file, "file", file)
+        if isinstance(file, io.TextIOBase):
+            # A file opened without a "b" in its mode has one opened with it underneath.
+            file = getattr(file, "buffer", file)
+        if not hasattr(file, "read"):
+            raise TypeError(f"expected a readable binary file, and {file!r:.100} has no read()")
+        return self._attach(file, store, None, None, True, extra_args, extra_kwargs, policy)
+
+    def from_blob(
+        self,
+        blob: bytes,
+        store: Store = current_store,
+        extra_args: Sequence[Any] | None = None,
+        extra_kwargs: Mapping[str, Any] | None = None,
+        *,
+        policy: ImagePolicy | None = None,
+    ) -> I:
+        """Attach the image in a byte string as the original, in place of all that was here before.
+
+        :param blob: the bytes of an image file
+        :param store: the store for the image; by default the current one
+        :param extra_args: arguments for the constructor of the image class
+        :param extra_kwargs: keyword arguments for it
+        :param policy: what is accepted, in place of what :func:`~.entity.image_attachment` was given
+        :returns: the image; its row and file are written by the next flush
+        :raises InvalidImageError: (a :exc:`ValueError`) when it is no image, damaged, or not accepted by the policy
+        :raises ContextError: when there is no store
+        :raises TypeError: when ``blob`` is no byte string
+
+        >>> user.picture.from_blob(photograph.read(), store=store).mimetype
+        'image/jpeg'
+        """
+        if not isinstance(blob, (bytes, bytearray, memoryview)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"expected the bytes of an image, not {type(blob).__name__}")
+        return self._attach(bytes(blob), store, None, None, True, extra_args, extra_kwargs, policy)
+
+    def from_raw_file(
+        self,
+        raw_file: IO[bytes],
+        store: Store = current_store,
+        size: tuple[int, int] | None = None,
+        mimetype: str | None = None,
+        original: bool = True,
+        extra_args: Sequence[Any] | None = None,
+        extra_kwargs: Mapping[str, Any] | None = None,
+        *,
+        policy: ImagePolicy | None = None,
+    ) -> I:
+        """Attach a file of which size and type may be known already, as the original or as a thumbnail.
+
+        :param raw_file: a readable and seekable binary file; read from its beginning, left open where it stood
+        :param store: the store for the image; by default the current one
+        :param size: width and height in pixels; read from the file's header if omitted
+        :param mimetype: its type; told by the file's bytes if omitted. With both given, the file is not looked into.
+        :param original: false for a thumbnail
+        :param extra_args: arguments for the constructor of the image class
+        :param extra_kwargs: keyword arguments for it
+        :param policy: what is accepted, in place of what :func:`~.entity.image_attachment` was given
+        :returns: the image; its row and file are written by the next flush
+        :raises InvalidImageError: (a :exc:`ValueError`) when it is no image, damaged, or not accepted by the policy
+        :raises ContextError: when there is no store
+        :raises TypeError: when ``raw_file`` cannot be read or sought
+        :raises ValueError: when the store has no name for files of this type, and when a thumbnail has the original's
+            size
+
+        >>> user.picture.from_raw_file(photograph, store, size=(2, 1), mimetype='image/png').size
+        (2, 1)
+        """
+        for method in ("read", "seek", "tell"):
+            if not hasattr(raw_file, method):
+                raise TypeError(f"expected a readable and seekable file, and {raw_file!r} has no {method}()")
+        position = raw_file.tell()
+        raw_file.seek(0)
+        try:
+            return self._attach(raw_file, store, size, mimetype, original, extra_args, extra_kwargs, policy)
+        finally:
+            raw_file.seek(position)
+
+    # Making other sizes.
+
+    def generate_thumbnail(
+        self,
+        ratio: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        filter: str | int = "undefined",
+        store: Store = current_store,
+        _preprocess_image: Callable[[Any], Any] | None = None,
+        _postprocess_image: Callable[[Any], Any] | None = None,
+        *,
+        first_frame: bool = False,
+    ) -> I:
+        """Make another size of the original, larger ones too; the size that is there already is found, not made.
+
+        Give one of ratio, width and height.  What is not given follows from the original's shape, rounded to the
+        nearest pixel, halves up, and is at least 1.  Vector images become PNG; animations stay animated where the type
+        can.
+
+        :param ratio: how many times the original's width and height
+        :param width: pixels
+        :param height: pixels
+        :param filter: one of the names in ``wand.image.FILTER_TYPES``, or its index there
+        :param store: the store that has the original and gets the thumbnail; by default the current one
+        :param _preprocess_image: takes and returns the ``pyvips.Image`` before it is resized
+        :param _postprocess_image: takes and returns the ``pyvips.Image`` after it was resized
+        :param first_frame: whether to make a still of an animation
+        :returns: the thumbnail; its row and file are written by the next flush
+        :raises ImageNotFoundError: (an :exc:`OSError`) when there is no original yet, or the store does not have it
+        :raises InvalidImageError: (a :exc:`ValueError`) when the size asked for is too large, or the original damaged
+        :raises ValueError: for a size that is not positive and finite, and an unknown filter
+        :raises TypeError: for no size, for two, and for sizes that are no numbers
+
+        >>> _ = user.picture.from_file(photograph, store=store)
+        >>> user.picture.generate_thumbnail(width=150, store=store).size
+        (150, 113)
+        """
+        wanted = Wanted(ratio, width, height)
+        check_filter(filter)
+        owner, relationship = self.query._place()
+        original = self.require_original()
+        store = find_store(store, original, owner=owner)
+        found = find_made(original, self._candidates(), wanted)
+        if found is not None:
+            return found
+        made = call(
+            make,
+            partial(original.open_file, store, use_seek=True),
+            wanted,
+            relationship.info.get(POLICY_KEY) or ImagePolicy(),
+            filter=filter,
+            first_frame=first_frame,
+            preprocess=_preprocess_image,
+            postprocess=_postprocess_image,
+        )
+        with made.file:
+            size = made.width, made.height
+            found = next(iter(self._candidates(width=made.width, height=made.height)), None)
+            if found is not None:
+                return found
+            found = claim(original, Place(owner, relationship, tuple(self.identity_map.items())), size)
+            if found is not None:
+                self.query._current().append(found)
+                return found
+            incoming = Incoming(call(Attachment.of_file, store, made.file, 2**63), size, made.mimetype)
+        attach = partial(self._insert, incoming, False, inherited=inherited(original))
+        session = object_session(original)
+        if session is None or not inspect(original).persistent or not has_gap_locks(session, relationship.mapper):
+            return attach()
+        image: I = insert_or_find(session, relationship.mapper, attach)
+        if image not in self.query:
+            self.query._current().append(image)
+        return image
+
+    # What an original can do, for short.
+
+    def open_file(self, store: Store = current_store, use_seek: bool = False) -> IO[bytes]:
+        """Open the file of the original.
+
+        :param store: the store that has it; by default the current one
+        :param use_seek: whether the file has to be seekable
+        :returns: a readable binary file, which the caller closes; also a context manager
+        :raises ImageNotFoundError: (an :exc:`OSError`) when there is no original yet
+        """
+        return self.require_original().open_file(store, use_seek)
+
+    def make_blob(self, store: Store = current_store) -> bytes:
+        """Read the bytes of the original.
+
+        :param store: the store that has it; by default the current one
+        :returns: its bytes
+        :raises ImageNotFoundError: (an :exc:`OSError`) when there is no original yet
+        """
+        return self.require_original().make_blob(store)
+
+    def locate(self, store: Store = current_store) -> str:
+        """The URL of the original.
+
+        :param store: the store that has it; by default the current one
+        :returns: the URL
+        :raises ImageNotFoundError: (an :exc:`OSError`) when there is no original yet
+        """
+        return self.require_original().locate(store)
+
+    def img(self, **attributes: Any) -> Markup:
+        """The original as an ``<img>`` element: see :meth:`.Image.img`.
+
+        :param attributes: HTML attributes
+        :returns: the element; nothing when there is no original
+        """
+        original = self.original
+        return Markup() if original is None else original.img(**attributes)
+
+    def __html__(self) -> str:
+        original = self.original
+        return "" if original is None else original.__html__()
+
+    # The same, awaited.
+
+    async def afrom_file(self, file: IO[bytes], store: Store = current_store, **options: Any) -> I:
+        """Await :meth:`from_file`."""
+        return await run(self.from_file, file, store, **options)
+
+    async def afrom_blob(self, blob: bytes, store: Store = current_store, **options: Any) -> I:
+        """Await :meth:`from_blob`."""
+        return await run(self.from_blob, blob, store, **options)
+
+    async def agenerate_thumbnail(self, ratio: float | None = None, **options: Any) -> I:
+        """Await :meth:`generate_thumbnail`."""
+        return await run(self.generate_thumbnail, ratio, **options)
+
+    async def amake_blob(self, store: Store = current_store) -> bytes:
+        """Await :meth:`make_blob`."""
+        return await run(self.make_blob, store)
+
+    # How.
+
+    def _candidates(self, **wanted: Any) -> list[I]:
+        """The images of this set that have these values."""
+        return self.query._matching(**{**wanted, **self.identity_map})
+
+    def _attach(
+        self,
+        content: bytes | IO[bytes],
+        store: Store,
+        size: tuple[int, int] | None,
+        mimetype: str | None,
+        original: bool,
+        extra_args: Sequence[Any] | None,
+        extra_kwargs: Mapping[str, Any] | None,
+        policy: ImagePolicy | None,
+    ) -> I:
+        if size is not None:
+            width, height = size
+            size = pixels("width", width), pixels("height", height)
+        if not (mimetype is None or isinstance(mimetype, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"expected a text such as 'image/png' as mimetype, not {mimetype!r}")
+        owner, relationship = self.query._place()
+        store = find_store(store, self.original, owner=owner, mapper=relationship.mapper)
+        accepted: ImagePolicy = policy or relationship.info.get(POLICY_KEY) or ImagePolicy()
+        incoming = call(read, store, content, accepted, size, mimetype)
+        width, height = incoming.size
+        if not original and any(image.original for image in self._candidates(width=width, height=height)):
+            raise ValueError(f"expected a thumbnail of another size than the original, not {width}x{height}")
+        return self._insert(incoming, original, extra_args or (), extra_kwargs or {})
+
+    def _insert(self, incoming: Incoming, original: bool, *args: Any, **kwargs: Any) -> I:
+        image: I = insert(self.query._current(), self.identity_map, incoming, original, *args, **kwargs)
+        return image
+
+
+class SingleImageSet(BaseImageQuery[I], BaseImageSet[I]):
+    """The image set of an attribute that has one original: ``user.picture``.
+
+    It is a :class:`~sqlalchemy.orm.Query` of its images as well.
+    """
+
+    identity_map: Mapping[str, Any] = {}
+
+    @property
+    def query(self) -> BaseImageQuery[I]:
+        return self
+
+
+#: The name that most people know :class:`SingleImageSet` by.
+ImageSet = SingleImageSet
+
+
+def _newness(image: Any) -> tuple[bool, datetime.datetime]:
+    created_at: datetime.datetime = image.created_at
+    return not inspect(image).has_identity, created_at.replace(tzinfo=None)

@@ -1,0 +1,16 @@
+"""Decoding an image, and making another size of it.
+
+::
+
+    job           one image to make, and what engines share
+    choice        which engine makes it
+    fork_guard    where libvips may work
+    libvips       the only module that imports pyvips
+    vips          the engine that uses it
+    pillow        the engine that uses Pillow, and the only module that imports PIL
+    pdfium        the only module that imports pypdfium2
+    filters       the names of filters
+    pool          having images decoded in processes of their own
+    worker        such a process
+    messages      what the two say to each other
+"""

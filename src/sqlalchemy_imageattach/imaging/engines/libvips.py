@@ -1,0 +1,49 @@
+"""libvips itself, with the loaders closed that are not for strangers' files; no other module imports pyvips.
+
+Only the loaders of the types that the engine reads are open.  libvips has many more, some of which read any text, or
+other files.  That is a setting of the process: an application that loads other types with pyvips itself has to open
+them again, by ``pyvips.operation_block_set``.
+"""
+
+from __future__ import annotations
+
+import pyvips
+
+from .job import Change
+
+__all__ = ("changed", "changed_pixels", "pyvips")
+
+# The class of loaders of each type.
+_LOADERS = {
+    "image/gif": "VipsForeignLoadNsgif",
+    "image/jpeg": "VipsForeignLoadJpeg",
+    "image/png": "VipsForeignLoadPng",
+    "image/svg+xml": "VipsForeignLoadSvg",
+    "image/tiff": "VipsForeignLoadTiff",
+    "image/webp": "VipsForeignLoadWebp",
+}
+pyvips.operation_block_set("VipsForeignLoad", True)
+for _loader in _LOADERS.values():
+    pyvips.operation_block_set(_loader, False)
+
+
+def changed(image: pyvips.Image, change: Change) -> pyvips.Image:
+    changed = change(image)
+    if not isinstance(changed, pyvips.Image):
+        raise TypeError(f"expected {change!r} to return a pyvips.Image, got {changed!r}")
+    return changed
+
+
+def changed_pixels(pixels: bytes, width: int, height: int, bands: int, change: Change) -> tuple[bytes, int, int, int]:
+    """Hands frames that another engine decoded, one below the other, to a callback.
+
+    :returns: the pixels, and the width, height and number of bands of each frame
+    """
+    frames = len(pixels) // (width * height * bands)
+    image = pyvips.Image.new_from_memory(pixels, width, height * frames, bands, "uchar")
+    image = image.copy(interpretation="srgb" if bands >= 3 else "b-w")
+    if frames > 1:
+        image.set_type(pyvips.GValue.gint_type, "page-height", height)
+        image.set_type(pyvips.GValue.gint_type, "n-pages", frames)
+    image = changed(image, change).colourspace("srgb").cast("uchar")
+    return image.write_to_memory(), image.width, image.get_page_height(), image.bands

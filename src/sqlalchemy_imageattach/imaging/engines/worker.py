@@ -1,0 +1,85 @@
+"""The process that decodes for another one; :mod:`.pool` starts it.
+
+It does one job after another, each within limits on memory and on processor time, until its socket closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import IO, Any
+
+from ...exc import InvalidImageError, MissingDependencyError
+from ..headers.header import Header, damaged
+from ..source import opened
+from .choice import resize_here
+from .job import Job
+from .messages import LENGTH, READY, receive
+
+__all__ = ("serve",)
+
+
+def serve(descriptor: int) -> None:
+    """Does jobs until the process that started this one closes its end."""
+    with socket.socket(fileno=descriptor) as connection, contextlib.suppress(EOFError):
+        connection.sendall(READY)
+        # What decoders print is up to whoever made the image.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        while True:
+            length, descriptors, _, _ = socket.recv_fds(connection, LENGTH.size, 2)
+            if len(length) < LENGTH.size:
+                return
+            request = json.loads(receive(connection, *LENGTH.unpack(length)))
+            with os.fdopen(descriptors[0], "rb") as source, os.fdopen(descriptors[1], "wb") as result:
+                answer = json.dumps(_answered(request, source, result)).encode()
+            connection.sendall(LENGTH.pack(len(answer)) + answer)
+
+
+# What libvips says when the limit on memory leaves no room for a thread's stack.
+_NO_THREAD = "Error creating thread"
+_TOO_MUCH_MEMORY = {"invalid": str(damaged("to decode it takes too much memory")), "reason": "damaged"}
+
+
+def _answered(request: dict[str, Any], source: IO[bytes], result: IO[bytes]) -> dict[str, Any]:
+    task, seconds = request.pop("task"), request.pop("seconds")
+    try:
+        with opened(source) as data:
+            job = Job(data=data, header=Header(**request.pop("header")), **request)
+            _limit(job.memory, seconds)
+            if task == "pdf_size":
+                from . import pdfium
+
+                width, height = pdfium.size(data)
+                return {"width": width, "height": height}
+            file, width, height = resize_here(job)
+            with file:
+                shutil.copyfileobj(file, result)
+            return {"width": width, "height": height}
+    except InvalidImageError as error:
+        if _NO_THREAD in str(error):
+            return _TOO_MUCH_MEMORY
+        return {"invalid": str(error), "reason": error.reason}
+    except MissingDependencyError as error:
+        return {"missing": str(error)}
+    except MemoryError:
+        return _TOO_MUCH_MEMORY
+    except OSError as error:
+        return {"failed": str(error), "errno": error.errno}
+
+
+def _limit(memory: int, seconds: int) -> None:
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    for kind, limit in (
+        (resource.RLIMIT_DATA, memory),
+        (resource.RLIMIT_CPU, round(used.ru_utime + used.ru_stime) + seconds),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, most = resource.getrlimit(kind)
+        resource.setrlimit(kind, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))

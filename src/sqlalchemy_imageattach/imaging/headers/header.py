@@ -1,0 +1,116 @@
+"""What the modules that read headers share; each has one family of formats, and :mod:`.formats` chooses.
+
+No engine takes part: decoders are large, and what they tell of damaged files differs.  What must always be true:
+
+- No pixel is decoded, and the work is bounded: every loop over parts of a file has a budget by :func:`budget`, so
+  that a file made of millions of tiny parts costs a second and not a minute.  Where a loop is within another, or parts
+  may lie on top of each other, both spend from one :class:`Budget`, or a small file would be many parts many times.
+- A file that ends before its end marker or a length that it declares is refused as ``truncated``.
+- Lengths and offsets in the bytes are never trusted: reading past the end is an error here (:data:`PAST_THE_END`),
+  which :func:`.formats.read_header` turns into ``truncated``.
+
+The bytes come as a :class:`memoryview`, over memory or over a mapped file, so that only the pages that are looked at
+are read.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from ...exc import InvalidImageError
+from ..policy import ImageInfo
+
+__all__ = (
+    "HELD_BYTES",
+    "PAST_THE_END",
+    "Budget",
+    "Header",
+    "budget",
+    "check_metadata",
+    "damaged",
+    "truncated",
+    "unpack",
+)
+
+unpack = struct.unpack_from
+
+#: What reading past the end of the bytes raises, and reading where a machine cannot count to.
+PAST_THE_END = (struct.error, IndexError, OverflowError)
+
+# Decoders hold it, several times.
+_MAX_METADATA = 32 * 1024 * 1024
+
+#: The bytes that may be held for each pixel of the limit.
+HELD_BYTES = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a header tells; sizes are as stored, before the orientation is applied."""
+
+    mimetype: str
+    #: Pixels, as stored.
+    width: int
+    #: Pixels, as stored.
+    height: int
+    frames: int = 1
+    #: As EXIF counts, 1 to 8; from 5 on width and height change places.
+    orientation: int = 1
+    #: How many pixels each pixel counts for against the limit: above 1 where a decoder holds the whole picture, at so
+    #: many times
+    #: :data:`HELD_BYTES`, instead of going through it row by row.
+    weight: float = 1.0
+
+    @property
+    def info(self) -> ImageInfo:
+        """The same as a browser shows it."""
+        width, height = (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+        return ImageInfo(width, height, self.mimetype, self.frames)
+
+
+def truncated(what: str) -> InvalidImageError:
+    return InvalidImageError(
+        f"expected a whole image, got a part of one: {what}; send the file again", reason="truncated"
+    )
+
+
+def damaged(what: str) -> InvalidImageError:
+    return InvalidImageError(f"expected a well-formed image, got a damaged one: {what}", reason="damaged")
+
+
+def check_metadata(size: int) -> None:
+    """Checks how many bytes of a file are not the picture.
+
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if they are too many
+    """
+    if size > _MAX_METADATA:
+        raise InvalidImageError(
+            f"expected at most {_MAX_METADATA} bytes of metadata, got {size}; remove it", reason="too_many_bytes"
+        )
+
+
+def budget(data: memoryview, least: int = 1024) -> range:
+    """Bounds a loop over the parts of a file; their mean length is at least so many bytes, but in small files."""
+    return range(10_000 + len(data) // least)
+
+
+class Budget:
+    """How many parts may be looked at, by several loops together.
+
+    :param parts: how many
+    :param what: what they are parts of
+    """
+
+    def __init__(self, parts: int, what: str) -> None:
+        self._left = parts
+        self._what = what
+
+    def spend(self, parts: int = 1) -> None:
+        """Takes some away.
+
+        :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if there are not so many left
+        """
+        self._left -= parts
+        if self._left < 0:
+            raise damaged(f"{self._what} has too many parts")

@@ -1,0 +1,150 @@
+"""The door from ASGI servers to :mod:`sqlalchemy_imageattach.serving`.
+
+Files are opened and read in threads, so that a slow disk never holds up the event loop.  What servers and applications
+owe each other is in `the specification <https://asgi.readthedocs.io/en/latest/specs/www.html>`_.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from .hosts import Hosts, quote_root, server_host, set_base_url
+from .resources import Source
+from .responses import DEFAULT_RULES, REQUEST_HEADERS, Body, Request, Response, Rules, respond
+
+__all__ = ("ImageServer",)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_HEADERS = {name.encode("ascii"): name for name in REQUEST_HEADERS}
+_BLOCK_SIZE = 1 << 18
+
+
+class ImageServer:
+    """An ASGI application that serves images below one path, and leaves all other requests to another application.
+
+    :param app: the other application; ``None`` to answer all other requests with 404
+    :param url_path: the path of the images' URLs
+    :param source: where images are found
+    :param rules: how images are served
+    :param hosts: what to believe about the host of a request, when the other application makes URLs; ``None`` to leave
+        the making of URLs to somebody else
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication | None,
+        url_path: str,
+        source: Source,
+        *,
+        rules: Rules = DEFAULT_RULES,
+        hosts: Hosts | None = None,
+    ) -> None:
+        self.app = app
+        #: The path of the images' URLs, with a slash at both ends.
+        self.url_path = f"/{url_path.strip('/')}/".replace("//", "/")
+        self.source = source
+        self.rules = rules
+        self.hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            path: str = scope["path"]
+            root: str = scope.get("root_path", "")
+            if root and path.startswith(f"{root.rstrip('/')}/"):
+                path = path[len(root.rstrip("/")) :]
+            if path.startswith(self.url_path):
+                return await self._serve(scope, path[len(self.url_path) :], receive, send)
+            if self.app is None:
+                return await self._serve(scope, "", receive, send)
+        elif self.app is None:
+            return await _no_more_than_http(kind, receive, send)
+        if self.hosts is None or kind == "lifespan":
+            return await self.app(scope, receive, send)
+        with set_base_url(_base_url(scope, self.hosts)):
+            return await self.app(scope, receive, send)
+
+    async def _serve(self, scope: Scope, name: str, receive: Receive, send: Send) -> None:
+        headers: dict[str, str] = {}
+        for key, value in scope["headers"]:
+            if key in _HEADERS:
+                text = value.decode("latin-1")
+                # Several lines of one header are one list.
+                headers[_HEADERS[key]] = f"{headers[_HEADERS[key]]}, {text}" if _HEADERS[key] in headers else text
+        response = await asyncio.to_thread(respond, Request(scope["method"], name, headers), self.source, self.rules)
+        body = response.body
+        try:
+            await send(_start(response))
+            if response.path is not None and "http.response.pathsend" in (scope.get("extensions") or {}):
+                await send({"type": "http.response.pathsend", "path": response.path})
+            elif isinstance(body, bytes):
+                await send({"type": "http.response.body", "body": body})
+            else:
+                await _send_body(body, receive, send)
+        finally:
+            if not isinstance(body, bytes):
+                body.file.close()
+
+
+async def _send_body(body: Body, receive: Receive, send: Send) -> None:
+    # A client that is gone would otherwise cost as much as one that stays.
+    gone = asyncio.create_task(_disconnect(receive))
+    try:
+        left = body.length
+        while not gone.done():
+            size = _BLOCK_SIZE if left is None else min(_BLOCK_SIZE, left)
+            block = await asyncio.to_thread(body.file.read, size) if size else b""
+            if left is not None:
+                left -= len(block)
+            more = bool(block) and left != 0
+            await send({"type": "http.response.body", "body": block, "more_body": more})
+            if not more:
+                break
+    finally:
+        gone.cancel()
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _no_more_than_http(kind: str, receive: Receive, send: Send) -> None:
+    if kind == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})
+    elif kind == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _start(response: Response) -> Message:
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.headers]
+    return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+def _base_url(scope: Scope, hosts: Hosts) -> str:
+    scheme: str = scope.get("scheme", "http")
+    # A page that opened a web socket is one of the same host.
+    scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
+    headers: dict[bytes, list[bytes]] = {}
+    for key, value in scope["headers"]:
+        headers.setdefault(key, []).append(value)
+
+    def header(name: str) -> str | None:
+        values = headers.get(name.encode("ascii"))
+        return None if values is None else b",".join(values).decode("latin-1")
+
+    host = header("host")
+    if host is None and scope.get("server"):
+        host = server_host(scheme, *scope["server"])
+    return hosts.base_url(scheme, host, quote_root(scope.get("root_path", "")), header)

@@ -1,0 +1,27 @@
+"""Work for Celery's workers: thumbnails, and parts of a move and of an audit; it needs the extra ``celery``.
+
+::
+
+    images = ImageTasks(Celery("yourapp"), Base, sessionmaker(engine), {"old": old_store, "new": new_store})
+
+    enqueue(session, images.thumbnails(user.picture, widths=[160, 640]))
+    for part in images.migration("old", "new"):
+        part.apply_async()
+
+The application and its workers import the same module, so that both know the same sessions and stores.  What goes over
+the broker is JSON: names of classes and stores, keys of rows, sizes.  It must always be true that
+
+- a task may be delivered twice, at the same time too, and makes nothing twice;
+- a worker that is killed in the middle leaves nothing half-done: its task is delivered again, to another worker;
+- a fault that passes is tried again, after a while; what does not pass fails at once, or is told in the result.
+"""
+
+from __future__ import annotations
+
+# First .sending, which says what to install where Celery is not there.
+from .sending import FAILED_SEND_KEY, FailedSend, enqueue
+
+# isort: split
+from .image_tasks import PARTITION_SIZE, ImageTasks
+
+__all__ = ("FAILED_SEND_KEY", "PARTITION_SIZE", "FailedSend", "ImageTasks", "enqueue")

@@ -1,0 +1,262 @@
+"""The tasks of an application, and the signatures to send them by."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from celery import Celery
+from celery.canvas import Signature
+from sqlalchemy import inspect
+from sqlalchemy.orm import Mapper, Session, object_session
+
+from ..bulk.batches import image_mapper, image_mappers, key_ranges
+from ..bulk.keys import KeyRange, key_to_json
+from ..entity import Image
+from ..entity.image_set import BaseImageSet
+from ..entity.sizes import Wanted
+from ..migration import migrate_class
+from ..rebuilding import make_thumbnails
+from ..store import Store
+from .partitions import PASSING, Work
+
+__all__ = ("PARTITION_SIZE", "ImageTasks")
+
+#: How many rows a part of a migration or of an audit has, unless it is told: that much is done again after a kill.
+PARTITION_SIZE = 10_000
+
+_OPTIONS: dict[str, Any] = {
+    # A message is let go when the task has been done, whoever is killed before.
+    "acks_late": True,
+    "reject_on_worker_lost": True,
+    # After 1, 2, 4, 8 seconds and so on, each cut by chance: 17 minutes in all, at the most.
+    "autoretry_for": PASSING,
+    "max_retries": 10,
+    "retry_backoff": True,
+    "retry_backoff_max": 600,
+    "retry_jitter": True,
+    "serializer": "json",
+    "shared": False,
+}
+
+#: Those that have the tasks already.
+_apps: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+class ImageTasks:
+    """The tasks of an application.
+
+    They are named ``sqlalchemy_imageattach.thumbnails``, ``.rebuilding``, ``.migration`` and ``.audit``, by the methods
+    that give Celery's signatures: to be sent by ``apply_async()``, or by :func:`.enqueue` after a commit.
+
+    :param app: the application's Celery
+    :param declarative_base: the base of the image classes and of the entities that have images
+    :param make_session: gives a new session when it is called, such as a :class:`~sqlalchemy.orm.sessionmaker`; for
+        thumbnails, its sessions know their store (``info={"image_store": store}``), or the models do
+    :param stores: the stores that images are moved between and compared with, under names of your own
+    :raises TypeError: when an argument is of another type
+    :raises ValueError: when the app has these tasks already
+
+    >>> from celery import Celery
+    >>> from sqlalchemy.orm import sessionmaker
+    >>> from models import Base  # your own
+    >>> images = ImageTasks(Celery(broker="memory://"), Base, sessionmaker(session.bind), {"store": store})
+    >>> _ = user.picture.from_file(photograph, store=store)
+    >>> enqueue(session, images.thumbnails(user.picture, widths=[160, 640]))
+    >>> session.commit()
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        declarative_base: Any,
+        make_session: Callable[[], Session],
+        stores: Mapping[str, Store] | None = None,
+    ) -> None:
+        if not isinstance(app, Celery):
+            raise TypeError(f"app must be an instance of celery.Celery, not {app!r}")
+        self._work = work = Work(declarative_base, make_session, stores or {})
+        if app in _apps:
+            raise ValueError(f"expected an app without these tasks, and {app!r} has them already; use that ImageTasks")
+        _apps.add(app)
+        self._thumbnails = _registered(app, "thumbnails", lambda task, **told: work.thumbnails(**told))
+        self._rebuilding = _registered(app, "rebuilding", lambda task, **told: work.rebuilding(_is_last(task), **told))
+        self._migration = _registered(app, "migration", lambda task, **told: work.migration(_is_last(task), **told))
+        self._audit = _registered(app, "audit", lambda task, **told: work.audit(**told))
+
+    def thumbnails(
+        self,
+        image_set: BaseImageSet[Any],
+        *,
+        widths: Iterable[int] = (),
+        heights: Iterable[int] = (),
+        ratios: Iterable[float] = (),
+    ) -> Signature:
+        """Make thumbnails of the original that an image set has when the task runs; those that are there are found.
+
+        The result is their sizes; none, when the entity or its original is gone by then.
+
+        :param image_set: ``user.picture``, or one of an album's: ``album.photos.get_image_set(position=3)``.  When its
+            entity is new, the session is flushed, for the key.
+        :param widths: pixels
+        :param heights: pixels
+        :param ratios: how many times the original's width and height
+        :returns: the task, not sent yet
+        :raises TypeError: when there is no size, or it is no image set of an entity
+        :raises ValueError: when a size is not positive, or the entity is in no session
+        """
+        if not isinstance(image_set, BaseImageSet):
+            raise TypeError(
+                f"image_set must be the image set of an entity, such as user.picture, not {image_set!r}; of several,"
+                " get_image_set() chooses one"
+            )
+        sizes: list[dict[str, Any]] = [
+            {name: value}
+            for name, values in (("width", widths), ("height", heights), ("ratio", ratios))
+            for value in values
+        ]
+        if not sizes:
+            raise TypeError("expected widths, heights or ratios of thumbnails, and there is none")
+        for size in sizes:
+            Wanted(**size)
+        owner, relationship = image_set.query._place()
+        state: Any = inspect(owner)
+        entity = self._work.name(state.mapper)
+        if state.identity is None:
+            session = object_session(owner)
+            if session is None:
+                raise ValueError(f"expected {owner!r} to be in a session, so that it has a key; add it to one")
+            session.flush()
+        keys = dict(zip(image_set.identity_map, key_to_json(list(image_set.identity_map.values())), strict=True))
+        return self._thumbnails.si(
+            entity=entity,
+            key=key_to_json(state.identity or ()),
+            attribute=relationship.key,
+            image_set=keys,
+            sizes=sizes,
+        )
+
+    def rebuilding(
+        self,
+        store: str,
+        cls: type[Image] | None = None,
+        *,
+        widths: Collection[int] = (),
+        heights: Collection[int] = (),
+        ratios: Collection[float] = (),
+        size: int = PARTITION_SIZE,
+        workers: int = 1,
+    ) -> Iterator[Signature]:
+        """Split the making of sizes of all originals into tasks, each of which makes those that are missing.
+
+        The result of a task is ``{"made": number, "failed": [{"key": ..., "error": ...}]}``, with the key of each
+        original of which a size could not be made, and the error.  Errors are in the log too.
+
+        :param store: the name of the store that has the originals and gets the thumbnails
+        :param cls: one image class; all of them, by default
+        :param widths: pixels
+        :param heights: pixels
+        :param ratios: how many times an original's width and height
+        :param size: how many rows a task has, thumbnails included
+        :param workers: how many originals a task decodes side by side
+        :returns: an iterator over tasks, not sent yet
+        :raises KeyError: when there is no store of that name
+        :raises TypeError: when an argument is of another type
+        :raises ValueError: when a size is not positive, or there is none
+        """
+        session = self._work.make_session()
+        options: dict[str, Any] = {
+            "widths": list(widths),
+            "heights": list(heights),
+            "ratios": list(ratios),
+            "workers": workers,
+        }
+        for mapper in self._mappers(cls):
+            # It refuses what the tasks could not do.
+            make_thumbnails(session, mapper.class_, self._work.store(store), **options)
+        return self._partitions(self._rebuilding, session, cls, size, {"store": store, **options})
+
+    def migration(
+        self,
+        source: str,
+        destination: str,
+        cls: type[Image] | None = None,
+        *,
+        size: int = PARTITION_SIZE,
+        verify: bool = False,
+        workers: int = 1,
+    ) -> Iterator[Signature]:
+        """Split a migration into tasks, each of which copies the files of so many rows that are not there yet.
+
+        The result of a task is ``{"copied": number, "failed": [{"key": ..., "error": ...}]}``, with the key of each row
+        whose file could not be copied, and the error.  Errors are in the log too.
+
+        :param source: the name of the store to copy from
+        :param destination: the name of the store to copy to
+        :param cls: one image class; all of them, by default
+        :param size: how many rows a task has
+        :param verify: whether to read each file back, and to compare what is there already
+        :param workers: how many files a task copies side by side
+        :returns: an iterator over tasks, not sent yet
+        :raises KeyError: when there is no store of that name
+        :raises TypeError: when an argument is of another type
+        :raises ValueError: when ``size`` is not positive, or both stores are one
+        """
+        session, stores = self._work.make_session(), (self._work.store(source), self._work.store(destination))
+        for mapper in self._mappers(cls):
+            # As above.
+            migrate_class(session, mapper.class_, *stores, verify=verify, workers=workers)
+        arguments = {"source": source, "destination": destination, "verify": verify, "workers": workers}
+        return self._partitions(self._migration, session, cls, size, arguments)
+
+    def audit(
+        self, store: str, cls: type[Image] | None = None, *, size: int = PARTITION_SIZE, probe: bool = False
+    ) -> Iterator[Signature]:
+        """Split an audit into tasks, each of which asks a store for the files of so many rows.
+
+        The result of a task is a list of what does not agree: ``[{"kind": ..., "reason": ..., "key": ...}]``, with the
+        key of each row.  It is in the log too.  Files without a row are not looked for.
+
+        :param store: the name of the store
+        :param cls: one image class; all of them, by default
+        :param size: how many rows a task has
+        :param probe: whether to compare the size in pixels and the type of each file with its row
+        :returns: an iterator over tasks, not sent yet
+        :raises KeyError: when there is no store of that name
+        :raises TypeError: when an argument is of another type
+        :raises ValueError: when ``size`` is not positive
+        """
+        self._work.store(store)
+        session = self._work.make_session()
+        return self._partitions(self._audit, session, cls, size, {"store": store, "probe": probe})
+
+    def _mappers(self, cls: type[Image] | None) -> list[Mapper[Any]]:
+        return image_mappers(self._work.base) if cls is None else [image_mapper(cls)]
+
+    def _partitions(
+        self, task: Any, session: Session, cls: type[Image] | None, size: int, arguments: dict[str, Any]
+    ) -> Iterator[Signature]:
+        classes = [(self._work.name(mapper), key_ranges(session, mapper.class_, size)) for mapper in self._mappers(cls)]
+        return _signatures(task, session, classes, arguments)
+
+
+def _registered(app: Celery, name: str, function: Callable[..., Any]) -> Any:
+    def run(task: Any, **told: Any) -> Any:
+        return function(task, **told)
+
+    return app.task(name=f"sqlalchemy_imageattach.{name}", bind=True, **_OPTIONS)(run)
+
+
+def _is_last(task: Any) -> bool:
+    return bool(task.request.retries >= task.max_retries)
+
+
+def _signatures(
+    task: Any, session: Session, classes: Iterable[tuple[str, Iterable[KeyRange]]], arguments: Mapping[str, Any]
+) -> Iterator[Signature]:
+    with session:
+        for name, ranges in classes:
+            for keys in ranges:
+                after, upto = (None if bound is None else key_to_json(bound) for bound in keys)
+                yield task.si(image_class=name, after=after, upto=upto, **arguments)

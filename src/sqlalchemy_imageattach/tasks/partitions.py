@@ -1,0 +1,248 @@
+"""What a worker does with the tasks of :mod:`sqlalchemy_imageattach.tasks`; it knows nothing of Celery.
+
+What a task says is JSON: names of classes and stores, keys of rows, sizes.  It must always be true that
+
+- work that is done again finds what was made, and makes the rest;
+- a fault that may pass is raised, so that all of it is tried again; what does not pass, and what fails at the last try,
+  is told in the result, and keeps nothing else from being done.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import exc, inspect
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.exc import StaleDataError
+
+from ..audit import verify
+from ..bulk.keys import KeyRange, class_name, key_from_json, key_to_json
+from ..entity import Image
+from ..migration import migrate_class
+from ..naming import FileKey
+from ..rebuilding import make_thumbnails
+from ..store import Store, is_missing
+
+__all__ = ("PASSING", "Work")
+
+logger = logging.getLogger("sqlalchemy_imageattach")
+
+#: What may pass: a store or a database that is busy or unreachable, and another transaction that was there first.
+PASSING = (
+    OSError,
+    exc.OperationalError,
+    exc.InterfaceError,
+    exc.IntegrityError,
+    exc.TimeoutError,
+    StaleDataError,
+)
+
+
+class Work:
+    """What an application has for it: its models, its sessions and its stores.
+
+    :param declarative_base: the base of the image classes and of the entities that have images
+    :param make_session: gives a new session when it is called
+    :param stores: stores by their names
+    :raises TypeError: when an argument is of another type
+    """
+
+    def __init__(self, declarative_base: Any, make_session: Callable[[], Session], stores: Mapping[str, Store]) -> None:
+        if not callable(make_session):
+            raise TypeError(f"make_session must be callable, such as a sessionmaker, not {make_session!r}")
+        self._registry: Any = getattr(declarative_base, "registry", None)
+        if self._registry is None:
+            raise TypeError(f"declarative_base must be a declarative base class, not {declarative_base!r}")
+        self.base = declarative_base
+        self.make_session = make_session
+        self._stores = dict(stores)
+        for name, store in self._stores.items():
+            if not isinstance(store, Store):
+                raise TypeError(f"stores[{name!r}] must be an instance of Store, not {store!r}")
+
+    def store(self, name: str) -> Store:
+        """Find a store by its name.
+
+        :param name: the name
+        :returns: the store
+        :raises KeyError: when there is none of that name
+        """
+        try:
+            return self._stores[name]
+        except KeyError:
+            known = ", ".join(self._stores) or "none"
+            raise KeyError(f"expected the name of one of the stores of ImageTasks ({known}), not {name!r}") from None
+
+    def name(self, mapper: Mapper[Any]) -> str:
+        """Name a class, for :meth:`mapper`.
+
+        :param mapper: its mapper
+        :returns: the name
+        :raises ValueError: when it is a class of another base
+        """
+        if mapper.registry is not self._registry:
+            raise ValueError(f"expected a class of {self.base!r}, for which these tasks are, not {mapper.class_!r}")
+        return class_name(mapper)
+
+    def mapper(self, name: str) -> Mapper[Any]:
+        """Find a class by its name.
+
+        :param name: the name
+        :returns: its mapper
+        :raises LookupError: when there is none of that name
+        """
+        for mapper in self._registry.mappers:
+            if class_name(mapper) == name:
+                found: Mapper[Any] = mapper
+                return found
+        raise LookupError(f"expected a class of {self.base!r}, and {name} is none; the sender has other models")
+
+    def thumbnails(
+        self,
+        entity: str,
+        key: Sequence[Any],
+        attribute: str,
+        image_set: Mapping[str, Any],
+        sizes: Sequence[Mapping[str, Any]],
+    ) -> list[list[int]]:
+        """Make thumbnails of one image set.
+
+        :param entity: the class of its entity
+        :param key: the primary key of that
+        :param attribute: the name of the attribute
+        :param image_set: which of several image sets, by names of key attributes
+        :param sizes: arguments of :meth:`~.BaseImageSet.generate_thumbnail`
+        :returns: width and height of each, in pixels; none, when there is no original
+        """
+        mapper = self.mapper(entity)
+        with self.make_session() as session:
+            owner = session.get(mapper, key_from_json(mapper.primary_key, key))
+            if owner is None:
+                return []
+            images = getattr(owner, attribute)
+            if image_set:
+                columns = [mapper.relationships[attribute].mapper.attrs[name].columns[0] for name in image_set]
+                values = key_from_json(columns, list(image_set.values()))
+                images = images.get_image_set(**dict(zip(image_set, values, strict=True)))
+            made = []
+            for size in sizes:
+                if images.original is None:
+                    return []
+                made.append(list(images.generate_thumbnail(**size).size))
+                # Its row is there, and others need not wait for the rest.
+                session.commit()
+        return made
+
+    def rebuilding(
+        self,
+        is_last_try: bool,
+        image_class: str,
+        after: Sequence[Any] | None,
+        upto: Sequence[Any] | None,
+        store: str,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Make the sizes that are missing of the originals of a range.
+
+        :param is_last_try: whether faults that may pass are told instead of raised
+        :param image_class: the class
+        :param after: the key after which the range begins
+        :param upto: the key up to which it goes
+        :param store: the store
+        :param options: for :func:`~.rebuilding.make_thumbnails`
+        :returns: how many were made, and what failed
+        """
+        mapper, failures = self.mapper(image_class), _Failures(is_last_try)
+        with self.make_session() as session:
+            made = make_thumbnails(
+                session,
+                mapper.class_,
+                self.store(store),
+                keys=_range(mapper, after, upto),
+                only_missing=True,
+                on_error=failures.note,
+                **options,
+            )
+            count = sum(len(each.thumbnails) for each in made)
+        return {"made": count, "failed": failures.told}
+
+    def migration(
+        self,
+        is_last_try: bool,
+        image_class: str,
+        after: Sequence[Any] | None,
+        upto: Sequence[Any] | None,
+        source: str,
+        destination: str,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Copy the files of a range that are not there yet.
+
+        :param is_last_try: whether faults that may pass are told instead of raised
+        :param image_class: the class
+        :param after: the key after which the range begins
+        :param upto: the key up to which it goes
+        :param source: the store to copy from
+        :param destination: the store to copy to
+        :param options: for :func:`~.migration.migrate_class`
+        :returns: how many were copied, and what failed
+        """
+        mapper, failures = self.mapper(image_class), _Failures(is_last_try)
+        with self.make_session() as session:
+            plan = migrate_class(
+                session,
+                mapper.class_,
+                self.store(source),
+                self.store(destination),
+                keys=_range(mapper, after, upto),
+                skip_existing=True,
+                on_error=failures.note,
+                **options,
+            )
+            count = sum(1 for _ in plan)
+        return {"copied": count, "failed": failures.told}
+
+    def audit(
+        self, image_class: str, after: Sequence[Any] | None, upto: Sequence[Any] | None, store: str, **options: Any
+    ) -> list[dict[str, Any]]:
+        """Ask a store for the files of a range.
+
+        :param image_class: the class
+        :param after: the key after which the range begins
+        :param upto: the key up to which it goes
+        :param store: the store
+        :param options: for :func:`~.audit.verify`
+        :returns: what does not agree
+        """
+        mapper = self.mapper(image_class)
+        told = []
+        with self.make_session() as session:
+            keys = _range(mapper, after, upto)
+            for finding in verify(session, mapper.class_, self.store(store), keys=keys, **options):
+                logger.warning("%s", finding, extra={"image_key": finding.key})
+                assert finding.row is not None
+                key = key_to_json(finding.row[1])
+                told.append({"kind": finding.kind, "reason": finding.reason, "key": key})
+        return told
+
+
+class _Failures:
+    """What could not be done, as a result tells it."""
+
+    def __init__(self, is_last_try: bool) -> None:
+        self._is_last_try = is_last_try
+        self.told: list[dict[str, Any]] = []
+
+    def note(self, image: Image, error: Exception) -> None:
+        does_pass = isinstance(error, PASSING) and not (isinstance(error, OSError) and is_missing(error))
+        if does_pass and not self._is_last_try:
+            raise error
+        key = FileKey.of(image)
+        logger.error("a task failed for %s", tuple(key), exc_info=error, extra={"image_key": key})
+        self.told.append({"key": key_to_json(inspect(image).identity), "error": f"{type(error).__name__}: {error}"})
+
+
+def _range(mapper: Mapper[Any], *bounds: Sequence[Any] | None) -> KeyRange:
+    return KeyRange(*(None if bound is None else key_from_json(mapper.primary_key, bound) for bound in bounds))

@@ -1,0 +1,21 @@
+"""What a commit and a rollback do to files.
+
+::
+
+    which_store    which store an image is in
+    pending        the bytes that no store has yet
+    place          one image set, in SQL
+    rows           what rows say now, and locking them
+    flush          which files a flush puts and deletes
+    owner_keys     files follow their owners' keys
+    ledger         when that happens: with which transaction
+    entries        one file that is put or deleted, and how that is undone
+    connections    transactions that several sessions share
+"""
+
+from __future__ import annotations
+
+from .entries import FailedDelete
+from .ledger import FAILED_DELETE_KEY
+
+__all__ = ("FAILED_DELETE_KEY", "FailedDelete")

@@ -1,0 +1,102 @@
+"""What becomes of files when the key of their owner changes.
+
+Files are named by the keys of their rows, and those are mostly the keys of owners.  Where SQLAlchemy itself updates the
+rows of images (``passive_updates=False``), the ledger hears of it.  Where the database does so, by ``ON UPDATE
+CASCADE``, nobody tells: so after the row of an owner was updated, the rows that have followed it are looked for.  It
+must always be true that
+
+- a file follows its row: it is put under its new name, and the old one is deleted after the commit;
+- only an owner whose key has changed costs a query.
+"""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from typing import Any
+
+from sqlalchemy import event, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session
+from sqlalchemy.orm.attributes import set_committed_value
+
+from ..context import current_store
+from ..naming import FileKey
+from .ledger import ledger_of
+from .which_store import find_store, remember_store_of_file
+
+__all__ = ("listen_to_owners",)
+
+_Relationships = tuple[RelationshipProperty[Any], ...]
+
+
+def listen_to_owners(image_class: type[Any]) -> None:
+    """Have files follow their rows when the database changes the rows' keys along with those of their owners.
+
+    :param image_class: the mixin of all images
+    """
+    known: weakref.WeakKeyDictionary[Mapper[Any], _Relationships] = weakref.WeakKeyDictionary()
+
+    def after_update(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+        relationships = known.get(mapper)
+        if relationships is None:
+            relationships = known[mapper] = tuple(
+                relationship
+                for relationship in mapper.relationships
+                if issubclass(relationship.mapper.class_, image_class)
+                and relationship.direction is RelationshipDirection.ONETOMANY
+                and relationship.passive_updates
+                and not relationship.viewonly
+            )
+        for relationship in relationships:
+            _follow(connection, state, relationship)
+
+    event.listen(Mapper, "after_update", after_update, raw=True)
+
+
+def _follow(connection: Connection, owner: InstanceState[Any], relationship: RelationshipProperty[Any]) -> None:
+    mapper = relationship.mapper
+    before, now = {}, {}
+    for local, remote in relationship.local_remote_pairs or ():
+        history = owner.attrs[owner.mapper.get_property_by_column(local).key].history
+        if history.deleted and history.added:
+            name = mapper.get_property_by_column(remote).key
+            before[name], now[name] = history.deleted[0], history.added[0]
+    if not before:
+        return
+    session = owner.session
+    assert session is not None
+    names = [attribute.key for attribute in mapper.column_attrs]
+    followed: Any = select(*(getattr(mapper.class_, name) for name in names)).where(
+        *(getattr(mapper.class_, name) == value for name, value in now.items())
+    )
+    for row in connection.execute(followed):
+        _move(session, connection, owner, mapper, dict(zip(names, row, strict=True)), before)
+
+
+def _move(
+    session: Session,
+    connection: Connection,
+    owner: InstanceState[Any],
+    mapper: Mapper[Any],
+    values: dict[str, Any],
+    before: dict[str, Any],
+) -> None:
+    old, new = _stand_in(mapper, values | before), _stand_in(mapper, values)
+    old_key, new_key = FileKey.of(old), FileKey.of(new)
+    if old_key == new_key:
+        return
+    loaded = session.identity_map.get(mapper.identity_key_from_instance(old))
+    store = find_store(current_store, loaded, owner=owner.obj(), mapper=mapper, prefer_known=True)
+    remember_store_of_file(session, new_key, store)
+    ledger = ledger_of(session)
+    ledger.put(session, connection, store, new_key, not new.original, partial(store.get_key, old_key))
+    ledger.delete(session, connection, store, old_key)
+
+
+def _stand_in(mapper: Mapper[Any], values: dict[str, Any]) -> Any:
+    # A model may compute its object_id and object_type from any of its attributes.
+    image = mapper.class_manager.new_instance()
+    for name, value in values.items():
+        set_committed_value(image, name, value)
+    return image

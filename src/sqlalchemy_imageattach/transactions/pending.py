@@ -1,0 +1,194 @@
+"""The bytes of an image that are not in a store yet, and the store that they are for.
+
+An :class:`Attachment` accompanies an :class:`~sqlalchemy_imageattach.entity.Image` from the call that attached it.  It
+must always be true that
+
+- the caller's file is the caller's: it is read once, during the call, and neither kept nor closed;
+- the bytes stay until the root transaction committed, so that a flush that failed can be tried again;
+- no more than :data:`SPOOL_SIZE` bytes of one image are in memory because of us: larger ones are on disk;
+- the store is a store, never a proxy: it is resolved when the image is attached.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import weakref
+from pathlib import Path
+from typing import IO, Any
+
+from ..exc import InvalidImageError
+from ..file import SPOOL_SIZE, is_on_disk, send
+from ..store import Store
+from .place import Place
+
+__all__ = (
+    "ATTRIBUTE",
+    "CHUNK_SIZE",
+    "SPOOL_SIZE",
+    "Attachment",
+    "attach",
+    "attach_copy",
+    "attachment_of",
+)
+
+#: Under which name an image has its attachment.
+ATTRIBUTE = "_attachment"
+#: How many bytes are copied at once.
+CHUNK_SIZE = 256 * 1024
+
+
+#: By the revision of the image: of what an image is, ``Session.merge()`` copies its columns alone.
+_attachments: weakref.WeakValueDictionary[str, Attachment] = weakref.WeakValueDictionary()
+
+
+class Attachment:
+    """The bytes of one image, until they are committed, and its store.
+
+    :param store: the store that the bytes are for
+    :param content: the bytes, or a file of ours that has them; nothing where the store has them already
+    """
+
+    __slots__ = ("__weakref__", "_content", "has_been_put", "place", "store")
+
+    def __init__(self, store: Store, content: bytes | _TemporaryFile | None) -> None:
+        self.store = store
+        #: Whether a store has got these bytes before, under the revision that the image has now.
+        self.has_been_put = False
+        #: The image set that it was attached to.
+        self.place: Place | None = None
+        self._content = content
+
+    @classmethod
+    def of_blob(cls, store: Store, blob: bytes, max_bytes: int) -> Attachment:
+        """Take a byte string as it is.
+
+        :param store: the store that the bytes are for
+        :param blob: the bytes
+        :param max_bytes: how many bytes are accepted
+        :raises InvalidImageError: when there are more
+        """
+        if len(blob) > max_bytes:
+            raise _too_many_bytes(max_bytes)
+        return cls(store, blob)
+
+    @classmethod
+    def of_file(cls, store: Store, file: IO[bytes], max_bytes: int) -> Attachment:
+        """Read a file to its end.
+
+        :param store: the store that the bytes are for
+        :param file: a readable file; it is read from where it stands, and stays open
+        :param max_bytes: how many bytes are accepted; one more is not read
+        :raises InvalidImageError: when there are more
+        :raises TypeError: when the file gives text
+        """
+        if is_on_disk(file) and os.fstat(file.fileno()).st_size - file.tell() > SPOOL_SIZE:
+            return cls._of_file_on_disk(store, file, max_bytes)
+        chunk = file.read(min(CHUNK_SIZE, max_bytes + 1))
+        if not isinstance(chunk, (bytes, bytearray, memoryview)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(chunk).__name__
+            raise TypeError(f"expected a file opened in binary mode, whose read() gives bytes, not {kind}")
+        chunks: list[bytes] = []
+        size, spool = 0, None
+        while chunk:
+            size += len(chunk)
+            if size > max_bytes:
+                raise _too_many_bytes(max_bytes)
+            if spool is None and size > SPOOL_SIZE:
+                spool = _TemporaryFile()
+                spool.file.writelines(chunks)
+                chunks.clear()
+            if spool is None:
+                chunks.append(bytes(chunk))
+            else:
+                spool.file.write(chunk)
+            chunk = file.read(CHUNK_SIZE)
+        if spool is None:
+            return cls(store, b"".join(chunks))
+        spool.file.flush()
+        return cls(store, spool)
+
+    @classmethod
+    def _of_file_on_disk(cls, store: Store, file: IO[bytes], max_bytes: int) -> Attachment:
+        if os.fstat(file.fileno()).st_size - file.tell() > max_bytes:
+            raise _too_many_bytes(max_bytes)
+        spool = _TemporaryFile()
+        send(file, spool.file.fileno())
+        return cls(store, spool)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the bytes are still here."""
+        return self._content is not None
+
+    def open(self) -> IO[bytes]:
+        """Open the bytes for reading, with a position of their own.
+
+        :returns: a seekable file
+        :raises ValueError: when the bytes were released
+        """
+        if self._content is None:
+            raise ValueError("the bytes of this image are in its store, and no longer here")
+        return io.BytesIO(self._content) if isinstance(self._content, bytes) else self._content.open()
+
+    def release(self) -> None:
+        """Let the bytes go: the store has them, and the transaction committed."""
+        self._content = self.place = None
+
+
+class _TemporaryFile:
+    """A file on disk that is ours alone, gone with the last that holds it, and opened by many."""
+
+    def __init__(self) -> None:
+        # Where a descriptor can be opened anew, the file needs no name, and even a killed process leaves nothing.
+        self.file = tempfile.TemporaryFile() if _DESCRIPTORS.is_dir() else tempfile.NamedTemporaryFile()  # noqa: SIM115
+        weakref.finalize(self, self.file.close)
+
+    def open(self) -> IO[bytes]:
+        path = _DESCRIPTORS / str(self.file.fileno()) if _DESCRIPTORS.is_dir() else Path(self.file.name)
+        return path.open("rb")
+
+
+_DESCRIPTORS = Path("/proc/self/fd")
+
+
+def _too_many_bytes(max_bytes: int) -> InvalidImageError:
+    return InvalidImageError(
+        f"expected at most {max_bytes} bytes, and there are more; send a smaller file, or raise ImagePolicy.max_bytes",
+        reason="too_many_bytes",
+    )
+
+
+def attach(image: Any, attachment: Attachment) -> None:
+    """Give an image its attachment.
+
+    :param image: an image, which has its revision
+    :param attachment: its bytes, and its store
+    """
+    image.__dict__[ATTRIBUTE] = attachment
+    if (revision := getattr(image, "revision", None)) is not None:
+        _attachments[revision] = attachment
+
+
+def attach_copy(image: Any) -> bool:
+    """Give an image that ``Session.merge()`` has made, or has changed, the attachment of the one that it is a copy of.
+
+    :param image: an image
+    :returns: whether there is one with bytes that wait to be put
+    """
+    attachment = _attachments.get(getattr(image, "revision", None) or "")
+    if attachment is None or not attachment.is_pending:
+        return False
+    attach(image, attachment)
+    return True
+
+
+def attachment_of(image: Any) -> Attachment | None:
+    """The attachment of an image, if it was attached in this process.
+
+    :param image: an image, or ``None``
+    :returns: its attachment, or ``None``
+    """
+    attachment: Attachment | None = getattr(image, "__dict__", {}).get(ATTRIBUTE)
+    return attachment

@@ -1,0 +1,125 @@
+"""Which store an image is in, or goes to.
+
+Asked for in this order: what the caller passes, the current store of :mod:`sqlalchemy_imageattach.context`, the store
+that the image was attached with, the session's default, and that of the attribute.  It must always be true that the
+answer is a store and never a proxy, which would mean another one later.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import Mapper, Session, object_session
+
+from ..context import LocalProxyStore
+from ..exc import ContextError
+from ..naming import FileKey
+from ..store import Store
+from .pending import ATTRIBUTE, Attachment, attachment_of
+
+__all__ = (
+    "INFO_KEY",
+    "find_store",
+    "remember_store",
+    "remember_store_of_file",
+)
+
+
+#: The key in ``Session.info``, and in the ``info`` of a relationship, under which a default store may be given.
+INFO_KEY = "image_store"
+
+
+_STORES_KEY = "_sqlalchemy_imageattach_stores"
+
+
+def find_store(
+    store: Store,
+    image: Any = None,
+    *,
+    owner: Any = None,
+    mapper: Mapper[Any] | None = None,
+    prefer_known: bool = False,
+) -> Store:
+    """Find the store itself behind what a caller passed, which is mostly the proxy of the current one.
+
+    :param store: a store, or :data:`~sqlalchemy_imageattach.context.current_store`
+    :param image: the image that it is about, if there is one yet
+    :param owner: the entity that the image belongs to
+    :param mapper: the mapper of the image, where there is no image yet
+    :param prefer_known: whether the store that the image was attached with goes before the current one
+    :returns: the store given; else the current one; else the one that the image was attached with; else the session's
+        default; else the default of :func:`~sqlalchemy_imageattach.entity.image_attachment`
+    :raises ContextError: when there is none
+    :raises TypeError: when it is no store
+    """
+    if not isinstance(store, Store):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers need not be typed
+        raise TypeError(f"expected an instance of sqlalchemy_imageattach.store.Store as store, not {store!r}")
+    if not isinstance(store, LocalProxyStore):
+        return store
+    known = _known_store(image)
+    if prefer_known and known is not None:
+        return known
+    try:
+        while isinstance(store, LocalProxyStore):
+            store = store.get_current_object()
+        return store
+    except ContextError as error:
+        default = known or _default_store(image, owner, mapper)
+        if default is None:
+            raise ContextError(
+                "no store is known; pass store=..., wrap the code in store_context(store), or give a default: "
+                f"sessionmaker(info={{{INFO_KEY!r}: store}}) or image_attachment(..., store=store)"
+            ) from error
+        return default
+
+
+def remember_store(image: Any, store: Store) -> None:
+    """Remember which store an image is in that was loaded from the database.
+
+    :param image: an image; if it was attached in this process, nothing changes
+    :param store: the store that it is in
+    """
+    if attachment_of(image) is None:
+        image.__dict__[ATTRIBUTE] = Attachment(store, None)
+
+
+def remember_store_of_file(session: Session, key: FileKey, store: Store) -> None:
+    """Remember which store a session put a file into, for when it loads the row again.
+
+    :param session: the session
+    :param key: the file's name
+    :param store: the store
+    """
+    if session.info.get(INFO_KEY) is not store:
+        session.info.setdefault(_STORES_KEY, {})[key] = store
+
+
+def _known_store(image: Any) -> Store | None:
+    attachment = attachment_of(image)
+    if attachment is not None:
+        return attachment.store
+    if image is None:
+        return None
+    session = object_session(image)
+    stores: dict[FileKey, Store] = {} if session is None else session.info.get(_STORES_KEY, {})
+    return stores.get(FileKey.of(image)) if stores else None
+
+
+def _default_store(image: Any, owner: Any, mapper: Mapper[Any] | None) -> Store | None:
+    for entity in (image, owner):
+        session = None if entity is None else object_session(entity)
+        if session is not None and INFO_KEY in session.info:
+            return cast("Store", session.info[INFO_KEY])
+    if image is not None:
+        mapper = inspect(image).mapper
+    return None if mapper is None else _default_store_of(mapper)
+
+
+def _default_store_of(mapper: Mapper[Any]) -> Store | None:
+    targets = set(mapper.iterate_to_root())
+    for other in mapper.registry.mappers:
+        for relationship in other.relationships:
+            if relationship.mapper in targets and INFO_KEY in relationship.info:
+                return cast("Store", relationship.info[INFO_KEY])
+    return None
