@@ -774,7 +774,7 @@ MOVER = """
     from sqlalchemy import create_engine
     from sqlalchemy.orm import Session
     from models import Base
-    from sqlalchemy_imageattach import checkpoint
+    from sqlalchemy_imageattach.bulk import checkpoint
     from sqlalchemy_imageattach.migration import migrate
     from sqlalchemy_imageattach.stores.fs import FileSystemStore
 

@@ -1,4 +1,4 @@
-"""How blocking work is run: here, in threads, or off the event loop.
+"""How blocking code is run: here, in threads, or beside the event loop.
 
 Stores and decoders are plain blocking code.  Under :class:`~sqlalchemy.ext.asyncio.AsyncSession` that code runs inside
 one of SQLAlchemy's greenlets; there :func:`call` hands it to a thread and lets the event loop go on.  It must always be
@@ -6,8 +6,10 @@ true that
 
 - a call that was started is finished before its caller goes on, even when the task is cancelled: otherwise a file could
   arrive after the transaction that it belongs to was undone;
+- that waiting costs nothing, however often the task is cancelled;
 - the caller gets the error, at the place of the call;
-- what runs in a thread sees the context variables of its caller: the current store, the current span of a trace.
+- what runs in a thread sees the context variables of its caller: the current store, the current span of a trace.  So
+  all threads of this library come from :func:`thread_pool` and :func:`in_thread`.
 """
 
 from __future__ import annotations
@@ -17,21 +19,17 @@ import contextvars
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, ParamSpec, TypeVar, cast
 
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn, in_greenlet
 
-__all__ = (
-    "call",
-    "call_all",
-    "run",
-    "side_by_side",
-)
+__all__ = ("call", "call_all", "in_thread", "run", "side_by_side", "thread_pool")
 
 P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -44,10 +42,63 @@ def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     >>> call(divmod, 7, 2)
     (3, 1)
     """
-    # Where greenlet was not imported, and it need not be installed, nobody is in one.
+    # Without greenlet, which is an optional dependency, there is no greenlet to be in.
     if sys.modules.get("greenlet") is not None and in_greenlet():
-        return cast("T", await_only(_in_thread(lambda: function(*args, **kwargs))))
+        return await_only(in_thread(function, *args, **kwargs))
     return function(*args, **kwargs)
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Await a blocking function, which runs in a thread; it has ended when this ends, cancelled or not.
+
+    :param function: what to call, with the arguments that follow
+    :returns: what it returns
+    :raises BaseException: what it raises
+
+    >>> asyncio.run(in_thread(divmod, 7, 2))
+    (3, 1)
+    """
+    # Not a task: the end of the program cancels all tasks, and would not wait for the thread of this one.
+    future = asyncio.get_running_loop().run_in_executor(
+        None, contextvars.copy_context().run, lambda: function(*args, **kwargs)
+    )
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        with _without_cancellation():
+            while not future.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([future])
+        future.exception()  # the caller gets the cancellation instead
+        raise
+
+
+async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Await a function that may use an :class:`~sqlalchemy.ext.asyncio.AsyncSession`'s session and blocking code.
+
+    :param function: what to call, with the arguments that follow
+    :returns: what it returns
+    :raises BaseException: what it raises
+
+    >>> asyncio.run(run(call, divmod, 7, 2))
+    (3, 1)
+    """
+    return await greenlet_spawn(lambda: function(*args, **kwargs))
+
+
+def thread_pool(workers: int) -> Executor:
+    """Make a pool of threads in which each call sees the context variables of the code that submitted it.
+
+    :param workers: how many calls run at once, at the most
+    :returns: the pool, a context manager that waits for all calls
+
+    >>> name = contextvars.ContextVar("name", default="nothing")
+    >>> with thread_pool(2) as pool:
+    ...     _ = name.set("something")
+    ...     pool.submit(name.get).result()
+    'something'
+    """
+    return _ContextPool(workers, thread_name_prefix="imageattach")
 
 
 def call_all(
@@ -68,18 +119,43 @@ def call_all(
     return call(_call_all, functions, workers, until_error)
 
 
-async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Await a function that may use an :class:`~sqlalchemy.ext.asyncio.AsyncSession`'s session and blocking work.
+def side_by_side(
+    function: Callable[[T], R], items: Iterable[T], workers: int
+) -> Generator[tuple[T, R | None, Exception | None]]:
+    """Call a blocking function for each of any number of items, a few at once, and yield the results in order.
 
-    :param function: what to call, with the arguments that follow
-    :returns: what it returns
-    :raises BaseException: what it raises
+    Closing the generator waits for the calls that were started.
 
-    >>> import asyncio
-    >>> asyncio.run(run(call, divmod, 7, 2))
-    (3, 1)
+    :param function: what to call; in threads, unless ``workers`` is 1
+    :param items: taken as there is room for them
+    :param workers: how many calls run at once, at the most
+    :returns: a generator of each item with its result, or with the error that its call raised
+
+    >>> list(side_by_side(abs, [-1, "text"], workers=2))
+    [(-1, 1, None), ('text', None, TypeError("bad operand type for abs(): 'str'"))]
     """
-    return await greenlet_spawn(lambda: function(*args, **kwargs))
+    if workers == 1:
+        for item in items:
+            yield item, *call(_outcome, function, item)
+        return
+    running: deque[tuple[T, Future[tuple[R | None, Exception | None]]]] = deque()
+    pool = thread_pool(workers)
+    try:
+        for item in items:
+            running.append((item, pool.submit(_outcome, function, item)))
+            # More than run at once, so that one slow call at the head does not leave the others without work.
+            if len(running) >= 4 * workers:
+                yield _finished(*running.popleft())
+        while running:
+            yield _finished(*running.popleft())
+    finally:
+        call(pool.shutdown, cancel_futures=True)
+
+
+class _ContextPool(ThreadPoolExecutor):
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        context = contextvars.copy_context()
+        return super().submit(lambda: context.run(function, *args, **kwargs))
 
 
 def _call_all(functions: Sequence[Callable[[], object]], workers: int, until_error: bool) -> list[BaseException | None]:
@@ -99,62 +175,13 @@ def _call_all(functions: Sequence[Callable[[], object]], workers: int, until_err
     workers = min(workers, len(functions))
     if workers <= 1:
         return [error_of(function) for function in functions]
-    with ThreadPoolExecutor(workers, thread_name_prefix="imageattach") as pool:
+    errors: list[BaseException | None] = [None] * len(functions)
+    with thread_pool(workers) as pool:
         # Each worker takes a share at once: a future for each file would cost more than writing a small file does.
-        shares = pool.map(
-            lambda start, context: context.run(lambda: [error_of(function) for function in functions[start::workers]]),
-            range(workers),
-            [contextvars.copy_context() for _ in range(workers)],
-        )
-        errors: list[BaseException | None] = [None] * len(functions)
+        shares = pool.map(lambda start: [error_of(function) for function in functions[start::workers]], range(workers))
         for start, share in enumerate(shares):
             errors[start::workers] = share
     return errors
-
-
-async def _in_thread(function: Callable[[], Any]) -> Any:
-    work = asyncio.ensure_future(asyncio.to_thread(function))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        while not work.done():
-            try:
-                await asyncio.wait([work])
-            except asyncio.CancelledError:
-                continue
-        work.exception()  # the cancellation is what the caller hears of
-        raise
-
-
-def side_by_side(
-    function: Callable[[T], R], items: Iterable[T], workers: int
-) -> Generator[tuple[T, R | None, Exception | None]]:
-    """Call a blocking function for each of any number of items, a few at once, and tell the results in order.
-
-    Closing the generator waits for the calls that were started.
-
-    :param function: what to call; in threads, unless ``workers`` is 1
-    :param items: taken as there is room for them
-    :param workers: how many calls run at once, at the most
-    :returns: a generator of each item with its result, or with the error that its call raised
-    """
-    if workers == 1:
-        for item in items:
-            yield item, *call(_outcome, function, item)
-        return
-    running: deque[tuple[T, Future[tuple[R | None, Exception | None]]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="imageattach") as pool:
-        try:
-            for item in items:
-                running.append((item, pool.submit(_outcome, function, item)))
-                # More than run at once, so that one slow call at the head does not leave the others without work.
-                if len(running) >= 4 * workers:
-                    yield _finished(*running.popleft())
-            while running:
-                yield _finished(*running.popleft())
-        finally:
-            for _, future in running:
-                future.cancel()
 
 
 def _outcome(function: Callable[[T], R], item: T) -> tuple[R | None, Exception | None]:
@@ -167,3 +194,9 @@ def _outcome(function: Callable[[T], R], item: T) -> tuple[R | None, Exception |
 def _finished(item: T, future: Future[tuple[R | None, Exception | None]]) -> tuple[T, R | None, Exception | None]:
     call(wait, [future])
     return item, *future.result()
+
+
+def _without_cancellation() -> AbstractContextManager[Any]:
+    # AnyIO cancels a task again in each turn of the event loop until the task has ended, unless it is shielded.
+    anyio = sys.modules.get("anyio")
+    return nullcontext() if anyio is None else cast("AbstractContextManager[Any]", anyio.CancelScope(shield=True))
