@@ -272,7 +272,8 @@ def test_a_decoder_that_sees_another_size_than_the_header_is_not_believed(
     from sqlalchemy_imageattach.imaging.headers.header import Header
 
     monkeypatch.setattr(imaging, "read_header", lambda data, mimetype: Header(mimetype, 10, 10))
-    for mimetype in ("image/jpeg", "image/png", "image/gif", "image/webp", "image/tiff", "image/bmp", "image/avif"):
+    # A GIF is drawn on the canvas that the header reader saw.
+    for mimetype in ("image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp", "image/avif"):
         with pytest.raises(InvalidImageError, match="contradicts itself"):
             made(pictures.picture(mimetype), 5, 5)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..exc import InvalidImageError
 from . import pdf
-from .headers import isobmff, raster, svg, tiff
+from .headers import bmp, gif, isobmff, jpeg, png, svg, tiff, webp
 from .headers.header import PAST_THE_END, Header, damaged, truncated
 
 __all__ = ("read_header", "sniff")
@@ -75,12 +75,12 @@ def read_header(data: memoryview, mimetype: str) -> Header:
 _READERS: dict[str, Callable[[memoryview], Header]] = {
     "application/pdf": pdf.read,
     "image/avif": isobmff.read_avif,
-    "image/bmp": raster.read_bmp,
-    "image/gif": raster.read_gif,
+    "image/bmp": bmp.read,
+    "image/gif": gif.read,
     "image/heic": isobmff.read_heic,
-    "image/jpeg": raster.read_jpeg,
-    "image/png": raster.read_png,
+    "image/jpeg": jpeg.read,
+    "image/png": png.read,
     "image/svg+xml": svg.read,
     "image/tiff": tiff.read,
-    "image/webp": raster.read_webp,
+    "image/webp": webp.read,
 }

@@ -18,19 +18,9 @@ from typing import IO, cast
 
 from ..exc import InvalidImageError
 from .formats import read_header
+from .headers import gif, jpeg, png, webp
 from .headers.header import PAST_THE_END, damaged, truncated
 from .headers.isobmff import metadata_extents
-from .headers.raster import (
-    GIF_EXTENSION,
-    JPEG_APP1,
-    JPEG_EOI,
-    JPEG_SCAN,
-    gif_blocks,
-    gif_screen_end,
-    jpeg_segments,
-    png_chunks,
-    riff_chunks,
-)
 from .policy import ImageInfo
 from .source import opened
 
@@ -91,11 +81,11 @@ def _jpeg(data: memoryview, orientation: int) -> Pieces:
     yield b"\xff\xd8"
     if orientation != 1:
         payload = b"Exif\0\0" + _exif(orientation)
-        yield b"\xff" + bytes([JPEG_APP1]) + struct.pack(">H", len(payload) + 2) + payload
-    for marker, start, end in jpeg_segments(data):
-        if marker == JPEG_SCAN:
+        yield b"\xff" + bytes([jpeg.APP1]) + struct.pack(">H", len(payload) + 2) + payload
+    for marker, start, end in jpeg.segments(data):
+        if marker == jpeg.SCAN:
             yield data[start:end]
-        elif marker == JPEG_EOI:
+        elif marker == jpeg.EOI:
             yield b"\xff\xd9"
         elif marker == 0xE0 and bytes(data[start : start + 5]) == b"JFIF\0" and end - start >= 14:
             # The resolution, without the preview that may come after it.
@@ -112,7 +102,7 @@ _PNG_KEPT = frozenset(
 
 def _png(data: memoryview, orientation: int) -> Pieces:
     yield data[:8]
-    for name, start, end in png_chunks(data):
+    for name, start, end in png.chunks(data):
         if name in _PNG_KEPT:
             yield data[start:end]
         if name == b"IHDR" and orientation != 1:
@@ -121,14 +111,13 @@ def _png(data: memoryview, orientation: int) -> Pieces:
 
 
 _WEBP_KEPT = frozenset((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
-_WEBP_HAS_XMP, _WEBP_HAS_EXIF = 0x04, 0x08
 
 
 def _webp(data: memoryview, orientation: int) -> Pieces:
     pieces: list[memoryview | bytes] = []
-    for name, start, end in riff_chunks(data):
+    for name, start, end in webp.chunks(data):
         if name == b"VP8X":
-            flags = data[start + 8] & ~(_WEBP_HAS_XMP | _WEBP_HAS_EXIF) | (_WEBP_HAS_EXIF if orientation != 1 else 0)
+            flags = data[start + 8] & ~(webp.HAS_XMP | webp.HAS_EXIF) | (webp.HAS_EXIF if orientation != 1 else 0)
             pieces += [data[start : start + 8], bytes([flags]), data[start + 9 : end]]
         elif name in _WEBP_KEPT:
             pieces += [data[start:end], bytes(end - start & 1)]
@@ -146,9 +135,9 @@ _GIF_APPLICATIONS_KEPT = frozenset((b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG101
 
 
 def _gif(data: memoryview, orientation: int) -> Pieces:
-    yield data[: gif_screen_end(data)]
-    for kind, start, end in gif_blocks(data):
-        label = data[start + 1] if kind == GIF_EXTENSION else None
+    yield data[: gif.screen_end(data)]
+    for kind, start, end in gif.blocks(data):
+        label = data[start + 1] if kind == gif.EXTENSION else None
         application = bytes(data[start + 3 : start + 14]) if label == _GIF_APPLICATION else None
         if label is None or label in _GIF_KEPT or application in _GIF_APPLICATIONS_KEPT:
             yield data[start:end]

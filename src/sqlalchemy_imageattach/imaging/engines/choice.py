@@ -4,7 +4,9 @@ libvips is the engine, as it is the fastest and needs the least memory.  Pillow 
 
 - AVIF and BMP, the one because it is three times faster there, the other because libvips does not read it; HEIC, with
   pillow-heif;
+- GIF, whose frames libvips puts together otherwise than browsers do, and lets bleed into each other;
 - animated PNG and AVIF, of which libvips reads and writes one frame only, and WebP, of which it holds all at once;
+- what header readers call unusual: colours and layouts that libvips reads otherwise than browsers do;
 - everything on platforms without libvips, and in forked children.
 
 SVG and PDF are programs, not pictures: no header tells what they cost.  They are rendered in a process of its own, by
@@ -13,24 +15,20 @@ SVG and PDF are programs, not pictures: no header tells what they cost.  They ar
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from typing import IO
 
 from ...exc import MissingDependencyError
-from ..headers.header import Header
 from ..source import opened
 from . import pool
 from .fork_guard import vips_may_work
-from .job import Job, OtherEngine
+from .job import Job
 
 __all__ = ("resize", "resize_here")
 
 
 _PILLOW_TYPES = frozenset({"application/pdf", "image/avif", "image/bmp", "image/heic"})
-
-
-_PILLOW_ANIMATIONS = frozenset({"image/avif", "image/png", "image/webp"})
+_PILLOW_ANIMATIONS = _PILLOW_TYPES | {"image/png", "image/webp"}
 
 
 def resize(job: Job) -> tuple[IO[bytes], int, int]:
@@ -53,8 +51,20 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
     file, width, height = pool.resize(
         dataclasses.replace(job, width=width, height=height, mimetype=mimetype, preprocess=None, postprocess=None)
     )
+    header = dataclasses.replace(
+        job.header,
+        mimetype=mimetype,
+        width=width,
+        height=height,
+        frames=job.frames,
+        orientation=1,
+        weight=1.0,
+        profile=None,
+        unusual=False,
+        composed=job.header.composed and job.frames > 1,
+    )
     with opened(file) as data:
-        return resize_here(dataclasses.replace(job, data=data, header=Header(mimetype, width, height, job.frames)))
+        return resize_here(dataclasses.replace(job, data=data, header=header))
 
 
 def resize_here(job: Job) -> tuple[IO[bytes], int, int]:
@@ -66,11 +76,10 @@ def resize_here(job: Job) -> tuple[IO[bytes], int, int]:
     """
     # Engines are heavy, and loaded when they are first needed.
     types = _PILLOW_ANIMATIONS if job.frames > 1 else _PILLOW_TYPES
-    if job.header.mimetype not in types and vips_may_work():
+    if not (job.header.mimetype in types or job.header.unusual or job.header.composed) and vips_may_work():
         from . import vips
 
-        with contextlib.suppress(OtherEngine):
-            return vips.resize(job)
+        return vips.resize(job)
     if job.header.mimetype == "image/svg+xml":
         raise MissingDependencyError("SVG needs libvips: pip install 'pyvips[binary]'")
     from . import pillow

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...exc import InvalidImageError
-from ..headers.header import Header, unpack
+from ..headers.header import Header
 from .filters import DEFAULT_FILTER, FILTERS, Kernel
 
 if TYPE_CHECKING:
@@ -18,14 +17,15 @@ __all__ = (
     "PIXELS_IN_MEMORY",
     "Change",
     "Job",
-    "OtherEngine",
     "disagreeing",
-    "is_srgb",
     "undecodable",
 )
 
 #: Results of more pixels are written to disk, with no copy in memory.
 PIXELS_IN_MEMORY = 1_000_000
+
+# What is gained beyond costs many times its worth.
+_QUALITY = 85
 
 Change = Callable[["pyvips.Image"], "pyvips.Image"]
 
@@ -55,12 +55,26 @@ class Job:
         return 1 if self.first_frame else self.header.frames
 
     @property
+    def quality(self) -> int:
+        """By which quality to encode a JPEG or a WebP: no more than the original has, for it has nothing to gain."""
+        return min(_QUALITY, self.header.quality or _QUALITY)
+
+    @property
+    def colors(self) -> int:
+        """How many colours a PNG is to have at most, or 0 for as many as there are.
+
+        Between those of the original there are others, but a smaller picture of as many bits a pixel has room for them.
+        """
+        return 0 if not self.header.palette else 16 if self.header.palette <= 4 else 256
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the result before it is turned upright, in pixels."""
+        return (self.height, self.width) if self.header.orientation >= 5 else (self.width, self.height)
+
+    @property
     def kernel(self) -> Kernel:
         return FILTERS[self.filter]
-
-
-class OtherEngine(Exception):
-    """Raised by an engine that leaves an image to the other one."""
 
 
 def disagreeing(header: Header, width: int, height: int) -> InvalidImageError:
@@ -79,20 +93,3 @@ def undecodable(header: Header, why: object) -> InvalidImageError:
         f"got one that cannot be decoded: {text}",
         reason="truncated" if "truncat" in text.lower() or "premature" in text.lower() else "damaged",
     )
-
-
-def is_srgb(profile: bytes) -> bool:
-    """Tells by its description whether a colour profile is sRGB, so that nothing has to be converted.
-
-    `ICC.1, 7.3 and 9.2 <https://www.color.org/specification/ICC.1-2022-05.pdf>`_
-    """
-    try:
-        (count,) = unpack(">I", profile, 128)
-        for index in range(min(count, 100)):
-            name, offset, size = unpack(">4sII", profile, 132 + 12 * index)
-            if name == b"desc":
-                # Plain text, or UTF-16 in later versions.
-                return b"sRGB" in profile[offset : offset + size].replace(b"\0", b"")
-    except struct.error:
-        pass
-    return False

@@ -11,7 +11,7 @@ import pyvips
 
 from .job import Change
 
-__all__ = ("changed", "changed_pixels", "pyvips")
+__all__ = ("changed", "changed_pixels", "gif", "pyvips")
 
 # The class of loaders of each type.
 _LOADERS = {
@@ -47,3 +47,21 @@ def changed_pixels(pixels: bytes, width: int, height: int, bands: int, change: C
         image.set_type(pyvips.GValue.gint_type, "n-pages", frames)
     image = changed(image, change).colourspace("srgb").cast("uchar")
     return image.write_to_memory(), image.width, image.get_page_height(), image.bands
+
+
+def gif(pixels: bytes, width: int, height: int, durations: list[int], plays: int) -> bytes:
+    """Encode a GIF.
+
+    :param pixels: red, green, blue and alpha of all frames, one below the other
+    :param width: of each frame, in pixels
+    :param height: of each frame, in pixels
+    :param durations: how long each frame is shown, in milliseconds
+    :param plays: how often all are, or 0 for without end
+    """
+    image = pyvips.Image.new_from_memory(pixels, width, height * len(durations), 4, "uchar").copy(interpretation="srgb")
+    if len(durations) > 1:
+        image.set_type(pyvips.GValue.gint_type, "page-height", height)
+        image.set_type(pyvips.GValue.array_int_type, "delay", durations)
+        image.set_type(pyvips.GValue.gint_type, "loop", plays)
+    # To scatter pixels costs more than it gains, and what is above the least effort is not seen.
+    return bytes(image.gifsave_buffer(keep="none", effort=1, dither=0))

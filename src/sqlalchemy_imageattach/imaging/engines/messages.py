@@ -5,11 +5,16 @@ The first byte that a worker sends says that it is ready.
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import io
 import socket
 import struct
+from typing import Any
 
-__all__ = ("LENGTH", "MEGABYTE", "READY", "receive")
+from ..headers.header import Header
+
+__all__ = ("LENGTH", "MEGABYTE", "READY", "packed", "receive", "unpacked")
 
 READY = b"!"
 LENGTH = struct.Struct("<I")
@@ -24,3 +29,14 @@ def receive(connection: socket.socket, size: int) -> bytes:
             raise EOFError
         parts.write(part)
     return parts.getvalue()
+
+
+def packed(header: Header) -> dict[str, Any]:
+    """Make of a header what JSON has room for."""
+    fields = dataclasses.asdict(header)
+    return fields | {"profile": base64.b64encode(header.profile).decode() if header.profile else None}
+
+
+def unpacked(fields: dict[str, Any]) -> Header:
+    """Make the header again that was :func:`packed`."""
+    return Header(**fields | {"profile": base64.b64decode(fields["profile"]) if fields["profile"] else None})

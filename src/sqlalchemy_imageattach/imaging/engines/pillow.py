@@ -4,17 +4,19 @@ What must always be true:
 
 - A file is opened by the plugin of the type that its bytes were found to be of, and by no other.  That also leaves
   Pillow's own limit out, which is a warning or an error by a setting of the process: ours were checked before.
-- Orientation is what our own reading of the header told: Pillow's decodes a whole PNG to find it.
+- Orientation and colours are those that the header reader found; Pillow's own reading would differ, and decodes a whole
+  PNG for it.
 - Frames of animations are held in memory at the size of the result; so are, one at a time, frames at their own size.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
-import tempfile
+import itertools
 from collections.abc import Iterator
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from PIL import (
     AvifImagePlugin,
@@ -23,6 +25,7 @@ from PIL import (
     Image,
     ImageCms,
     ImageFile,
+    ImageMath,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -30,12 +33,16 @@ from PIL import (
 )
 
 from ...exc import ImageAttachError, InvalidImageError, MissingDependencyError
+from ..headers import gif, jpeg, png
+from ..headers.header import Frame
 from ..source import ViewReader
 from ..types import VECTOR_TYPES
-from . import pdfium
+from . import bitmaps, pdfium
+from .composing import composed
+from .encoding import encoded
 from .filters import DEFAULT_FILTER
 from .fork_guard import vips_may_work
-from .job import PIXELS_IN_MEMORY, Change, Job, disagreeing, is_srgb, undecodable
+from .job import Change, Job, disagreeing, undecodable
 
 __all__ = ("profile_name", "resize")
 
@@ -49,16 +56,6 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "image/webp": WebPImagePlugin.WebPImageFile,
 }
 
-_SAVERS: dict[str, dict[str, Any]] = {
-    "image/avif": {"format": "AVIF", "quality": 60, "speed": 8},
-    "image/bmp": {"format": "BMP"},
-    "image/gif": {"format": "GIF"},
-    "image/jpeg": {"format": "JPEG", "quality": 85},
-    "image/png": {"format": "PNG"},
-    "image/tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
-    "image/webp": {"format": "WEBP", "quality": 80, "method": 2},
-}
-
 # What has to be done to show an image of each orientation upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -70,6 +67,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Decoders of these turn it themselves, by the very same words.
+_TURNS_ITSELF = frozenset({"image/heic", "image/tiff"})
+
 # By how much an image may stay larger than the result when it is shrunk cheaply first.
 _GAP = 2.0
 
@@ -78,16 +78,13 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
     size = (job.width, job.height)
     _check_held(job)
     with _translating(job):
-        image, upright = _opened(job)
-        frames, timing = _frames(job, image, upright, None if job.preprocess else size)
-        # Not needed any more, while the encoder needs memory of its own.
-        del image
+        frames, durations = _frames(job, None if job.preprocess else size)
     if job.preprocess is not None:
         frames = _changed(frames, job.preprocess)
-        frames = [frame.resize(size, _resample(job), reducing_gap=_GAP) for frame in frames]
+        frames = [_resampled(frame, size, job) for frame in frames]
     if job.postprocess is not None:
         frames = _changed(frames, job.postprocess)
-    return _encoded(frames, timing, job.mimetype)
+    return encoded(job, frames, durations)
 
 
 def profile_name(data: memoryview, mimetype: str) -> str | None:
@@ -120,19 +117,22 @@ def _check_held(job: Job) -> None:
         )
 
 
-def _opened(job: Job) -> tuple[Image.Image, Image.Transpose | None]:
-    """Opens an image, without decoding it, and tells how it has to be turned."""
-    file = io.BufferedReader(ViewReader(job.data))
-    mimetype = job.header.mimetype
+def _opened(job: Job) -> Image.Image:
+    """Open an image, without decoding it."""
+    mimetype, data = job.header.mimetype, job.data
     if mimetype == "application/pdf":
-        return pdfium.render(job.data, job.width, job.height), None
-    image = _opened_by_type(file, mimetype)
-    # These two turn it themselves.
-    is_upright = mimetype in ("image/heic", "image/tiff")
-    header = job.header.info if is_upright else job.header
+        return pdfium.render(data, job.width, job.height)
+    if mimetype == "image/bmp" and (bitmap := bitmaps.opened(data)) is not None:
+        return bitmap
+    if mimetype == "image/png":
+        data = png.essential(data, job.header)
+    elif mimetype == "image/jpeg":
+        data = memoryview(jpeg.essential(data))
+    image = _opened_by_type(io.BufferedReader(ViewReader(data)), mimetype)
+    header = job.header.info if mimetype in _TURNS_ITSELF else job.header
     if image.size != (header.width, header.height):
         raise disagreeing(job.header, *image.size)
-    return image, None if is_upright else _UPRIGHT.get(job.header.orientation)
+    return image
 
 
 def _opened_by_type(file: IO[bytes], mimetype: str) -> Image.Image:
@@ -146,53 +146,70 @@ def _opened_by_type(file: IO[bytes], mimetype: str) -> Image.Image:
     return image
 
 
-def _frames(
-    job: Job, image: Image.Image, upright: Image.Transpose | None, size: tuple[int, int] | None
-) -> tuple[list[Image.Image], dict[str, Any]]:
-    """Decodes frame by frame, and resizes each if a size is given."""
-    if job.frames == 1:
-        return [_decoded(job, image, upright, size)], {}
+def _frames(job: Job, size: tuple[int, int] | None) -> tuple[list[Image.Image], list[float]]:
+    """Decode frame by frame, and resize each if a size is given.
+
+    :returns: the frames, upright and in sRGB, and how long each is shown, in milliseconds
+    """
     made: list[Image.Image] = []
     durations: list[float] = []
-    index = 0
-    while len(made) < job.frames:
+    for image, duration in _decoded(job):
+        made.append(_finished(job, image, size))
+        durations.append(duration)
+        if len(made) == job.frames:
+            return made, durations
+    raise undecodable(job.header, f"it has {len(made)} frames, and says {job.frames}")
+
+
+def _decoded(job: Job) -> Iterator[tuple[Image.Image, float]]:
+    if parts := _parts(job):
+        yield from composed(parts, job.header.width, job.header.height, lambda file: _part(job, file))
+        return
+    image = _opened(job)
+    if job.header.frames == 1:
+        yield image, 0
+        return
+    for index in itertools.count():
         try:
             image.seek(index)
         except EOFError:
-            break
+            return
         image.load()
-        index += 1
-        if index == 1 and image.info.get("default_image"):
-            # Shown only where animations are not.
-            continue
-        made.append(_decoded(job, image, upright, size))
-        durations.append(image.info.get("duration", 0))
-    if not made:
-        raise undecodable(job.header, "it has no frame")
-    # A GIF that does not say how often is shown once.
-    loop = image.info.get("loop", None if job.header.mimetype == "image/gif" else 0)
-    return made, {"duration": durations} if loop is None else {"duration": durations, "loop": loop}
+        yield image, image.info.get("duration", 0)
 
 
-def _decoded(
-    job: Job, image: Image.Image, upright: Image.Transpose | None, size: tuple[int, int] | None
-) -> Image.Image:
-    opened = image
-    profile = image.info.get("icc_profile")
+def _parts(job: Job) -> Iterator[Frame] | None:
+    """Yield the frames of which it consists, where they are put together here."""
+    if not job.header.composed:
+        return None
+    return gif.frames(job.data) if job.header.mimetype == "image/gif" else png.frames(job.data, job.header)
+
+
+def _part(job: Job, file: bytes) -> Image.Image:
+    return _plain(_PLUGINS[job.header.mimetype](io.BytesIO(file)))
+
+
+def _finished(job: Job, image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
+    box = None
+    upright = None if job.header.mimetype in _TURNS_ITSELF else _UPRIGHT.get(job.header.orientation)
     if size is not None:
-        if upright is not None and job.header.orientation >= 5:
-            size = (size[1], size[0])
-        box = None
+        size = job.stored_size if upright is not None else size
         if job.filter == DEFAULT_FILTER:
             # JPEG can be decoded at an eighth, a quarter or a half of its size.
             drafted = image.draft(None, (round(size[0] * _GAP), round(size[1] * _GAP)))
             box = drafted[1] if drafted else None
-        image = _plain(image).resize(size, _resample(job), box=box, reducing_gap=_GAP)
-    image = _srgb(_plain(image), profile)
+    made = _plain(image)
+    if size is not None:
+        made = made.resize(size, _resample(job), box=box, reducing_gap=_GAP)
+    made = _srgb(made, job.header.profile)
     if upright is not None:
-        return image.transpose(upright)
+        return made.transpose(upright)
     # The next frame is decoded into the same object.
-    return image.copy() if image is opened else image
+    return made.copy() if made is image else made
+
+
+def _resampled(image: Image.Image, size: tuple[int, int], job: Job) -> Image.Image:
+    return image.resize(size, _resample(job), reducing_gap=_GAP)
 
 
 def _resample(job: Job) -> Image.Resampling:
@@ -200,31 +217,56 @@ def _resample(job: Job) -> Image.Resampling:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Brings an image into a mode that can be resized: no palette, eight bits."""
+    """Bring an image into a mode that can be resized: no palette, eight bits."""
     image.load()
-    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "LAB"):
-        # Transparency by a colour is transparency too.
-        return image.convert("RGBA") if "transparency" in image.info and image.mode in ("L", "RGB") else image
+    key = image.info.get("transparency")
     if image.mode.startswith("I"):
         # Sixteen bits; to convert would cut them off at 255.
-        return image.point(lambda value: value * (1 / 256)).convert("L")
-    if image.mode in ("1", "F"):
-        return image.convert("L")
-    return image.convert(
-        "RGBA" if image.mode in ("P", "PA") and ("transparency" in image.info or image.mode == "PA") else "RGB"
-    )
+        gray = image.point(lambda value: value * (1 / 256)).convert("L")
+        if isinstance(key, int):
+            wide = image.convert("I")
+            gray.putalpha(
+                ImageMath.lambda_eval(lambda names: names["convert"](255 * (names["image"] != key), "L"), image=wide)
+            )
+        return gray
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if key is not None or image.mode == "PA" else "RGB")
+    if image.mode == "RGB" and isinstance(key, tuple):
+        if max(key) > 255:
+            # Of sixteen bits, the upper eight are left.
+            image.info["transparency"] = tuple(value >> 8 for value in key)
+        return image.convert("RGBA")
+    if image.mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        return cast(Image.Image, ImageCms.profileToProfile(image, lab, _SRGB, outputMode="RGB"))
+    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        return image
+    return image.convert({"1": "L", "RGBa": "RGBA", "La": "LA"}.get(image.mode, "RGB"))
+
+
+def _unlike(image: Image.Image, key: int) -> Image.Image:
+    """A mask of the pixels that are of another value."""
+    mask = ImageMath.lambda_eval(lambda names: names["convert"](255 * (names["image"] != key), "L"), image=image)
+    return cast(Image.Image, mask)
+
+
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+@functools.lru_cache(maxsize=4)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, mode, "RGB")
 
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile and not is_srgb(profile):
+    if profile:
         alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
         opaque = image.convert(image.mode[:-1]) if alpha else image
-        # A profile that is damaged, or of another colour space, is as good as none.
-        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
-            converted = ImageCms.profileToProfile(
-                opaque, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-            image = cast(Image.Image, converted)
+        if opaque.mode == "L" and profile[16:20] == b"RGB ":
+            opaque = opaque.convert("RGB")
+        # What is whole may yet be of a kind that the converter does not know; browsers go on without it.
+        with contextlib.suppress(ImageCms.PyCMSError):
+            image = cast(Image.Image, ImageCms.applyTransform(opaque, _transform(profile, opaque.mode)))
             if alpha:
                 image.putalpha(alpha)
     return image if image.mode in ("L", "LA", "RGB", "RGBA") else image.convert("RGB")
@@ -249,42 +291,6 @@ def _changed(frames: list[Image.Image], change: Change) -> list[Image.Image]:
     images = [Image.frombytes(mode, (width, height), pixels[at : at + step]) for at in range(0, len(pixels), step)]
     # Not every type has grey with transparency.
     return [image.convert("RGBA") for image in images] if mode == "LA" else images
-
-
-def _encoded(frames: list[Image.Image], timing: dict[str, Any], mimetype: str) -> tuple[IO[bytes], int, int]:
-    options = dict(_SAVERS[mimetype])
-    if len(frames) > 1:
-        options |= {
-            "save_all": True,
-            "append_images": frames[1:],
-            **timing,
-        }
-        if mimetype == "image/gif" and any("A" in frame.mode for frame in frames):
-            options["disposal"] = 2
-    if mimetype == "image/jpeg":
-        frames = [_flattened(frames[0])]
-    for frame in frames:
-        # Whatever was read with it would be written with it.
-        frame.info = {}
-    with contextlib.ExitStack() as stack:
-        pixels = len(frames) * frames[0].width * frames[0].height
-        file = stack.enter_context(io.BytesIO() if pixels <= PIXELS_IN_MEMORY else _on_disk())
-        frames[0].save(file, **options)
-        file.seek(0)
-        stack.pop_all()
-    return file, frames[0].width, frames[0].height
-
-
-def _on_disk() -> IO[bytes]:
-    return tempfile.TemporaryFile()
-
-
-def _flattened(image: Image.Image) -> Image.Image:
-    if "A" not in image.mode:
-        return image
-    white = Image.new("RGBA", image.size, "white")
-    white.alpha_composite(image.convert("RGBA"))
-    return white.convert("RGB")
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ from typing import IO, Any
 from ...exc import ImageAttachError, InvalidImageError, MissingDependencyError
 from ..headers.header import Header, damaged
 from .job import Job
-from .messages import LENGTH, MEGABYTE, READY, receive
+from .messages import LENGTH, MEGABYTE, READY, packed, receive
 
 __all__ = ("AVAILABLE", "handles", "isolate", "pdf_size", "resize")
 
@@ -220,7 +220,7 @@ def _run(task: str, job: Job, result: IO[bytes]) -> dict[str, Any]:
     pool, seconds = _pool, _seconds
     left_here = {"data", "header", "preprocess", "postprocess"}
     fields = {field.name: getattr(job, field.name) for field in dataclasses.fields(job) if field.name not in left_here}
-    request = {"task": task, "seconds": seconds, "header": dataclasses.asdict(job.header), **fields}
+    request = {"task": task, "seconds": seconds, "header": packed(job.header), **fields}
     with pool.places, tempfile.TemporaryFile() as source:
         source.write(job.data)
         source.flush()

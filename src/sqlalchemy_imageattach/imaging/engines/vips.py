@@ -18,60 +18,86 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
-from ..headers import svg
+from ..headers import png, svg
 from .filters import DEFAULT_FILTER
-from .job import PIXELS_IN_MEMORY, Job, OtherEngine, disagreeing, is_srgb, undecodable
+from .job import PIXELS_IN_MEMORY, Job, disagreeing, undecodable
 from .libvips import changed, pyvips
 
 __all__ = ("resize",)
 
 # Measured at 800x600 pixels: what is gained beyond these settings costs many times its worth.
 _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "image/gif": (".gif", {"effort": 3}),
-    "image/jpeg": (".jpg", {"Q": 85}),
+    "image/jpeg": (".jpg", {}),
     "image/png": (".png", {"compression": 6, "filter": 0xF8}),
     "image/tiff": (".tif", {"compression": "deflate", "predictor": "horizontal"}),
-    "image/webp": (".webp", {"Q": 80, "effort": 2}),
+    "image/webp": (".webp", {"effort": 2}),
 }
+
+# What a decoder does not let pass.  It says "truncated" of less in a TIFF than in other types.
+_FAILS_ON = {"image/tiff": "error"}
+
+# How an image of each orientation is turned, and then mirrored.
+_TURNS = {2: (0, True), 3: (180, False), 4: (180, True), 5: (90, True), 6: (90, False), 7: (270, True), 8: (270, False)}
 
 
 def resize(job: Job) -> tuple[IO[bytes], int, int]:
     if job.header.mimetype == "image/svg+xml":
         return _rendered(job)
-    source = pyvips.Source.new_from_memory(job.data)
-    options = "fail_on=truncated" + (",n=-1" if job.frames > 1 else "")
+    data = png.essential(job.data, job.header) if job.header.mimetype == "image/png" else job.data
+    source = pyvips.Source.new_from_memory(data)
+    options = f"fail_on={_FAILS_ON.get(job.header.mimetype, 'truncated')}"
     with _translating(job):
-        header = pyvips.Image.new_from_source(source, f"[{options}]")
-        if not _agrees(job, header):
-            # It takes the canvas of some GIFs for a mistake, and cuts it to its frames; Pillow does as browsers do.
-            raise OtherEngine
-        profiles = _profiles(header)
+        image = pyvips.Image.new_from_source(source, f"[{options}]")
+        if (image.width, image.height) != (job.header.width, job.header.height):
+            raise disagreeing(job.header, image.width, image.height)
         if job.preprocess is None and job.filter == DEFAULT_FILTER:
+            width, height = job.stored_size
+            # To ask for sRGB without need takes longer than all the rest.
+            profile = {"output_profile": "srgb"} if job.header.profile else {}
             image = pyvips.Image.thumbnail_source(
-                source, job.width, height=job.height, size="force", option_string=options, **profiles
+                source, width, height=height, size="force", no_rotate=True, option_string=options, **profile
             )
+            image = _upright(job, image)
         else:
-            image = pyvips.Image.new_from_source(source, f"[{options}]").autorot()
+            image = _upright(job, _srgb(job, image))
     if job.preprocess is not None:
         image = changed(image, job.preprocess)
     if job.preprocess is not None or job.filter != DEFAULT_FILTER:
         with _translating(job):
-            image = _resampled(image, job, profiles)
-    # Pixels are decoded here: `source` and `job.data` have to live until then.
+            image = _resampled(image, job)
+    # Pixels are decoded here: `source` and `data` have to live until then.
     return _finished(job, image)
 
 
+def _upright(job: Job, image: pyvips.Image) -> pyvips.Image:
+    if job.header.orientation == 1:
+        return image
+    angle, is_mirrored = _TURNS[job.header.orientation]
+    # What is turned is read from all sides, and so it has to be there.
+    image = image.copy_memory().rot(f"d{angle}")
+    if image.get_typeof("orientation"):
+        # It would be written with the result, be it the only thing.
+        image.remove("orientation")
+    return image.fliphor() if is_mirrored else image
+
+
+def _srgb(job: Job, image: pyvips.Image) -> pyvips.Image:
+    return image.icc_transform("srgb", embedded=True) if job.header.profile else image.colourspace("srgb")
+
+
 def _rendered(job: Job) -> tuple[IO[bytes], int, int]:
-    """Renders an SVG at the size of the result, or at its own for a callback to see."""
+    """Render an SVG at the size of the result, or at its own for a callback to see."""
     size = (job.width, job.height) if job.preprocess is None else (job.header.width, job.header.height)
-    source = pyvips.Source.new_from_memory(svg.framed(job.data, job.header, *size))
+    source = pyvips.Source.new_from_memory(svg.sized(job.data, *size))
     with _translating(job):
         # Not by `new_from_source`, which looks for the type in the first bytes only, and as ASCII.
-        image: pyvips.Image = pyvips.Image.svgload_source(source)
+        image: pyvips.Image = pyvips.Image.svgload_source(source, dpi=96, scale=0.75)
+        if (image.width, image.height) != size:
+            raise undecodable(job.header, f"it is drawn at {image.width}x{image.height} where {size} was asked for")
     if job.preprocess is not None:
         image = changed(image, job.preprocess)
         with _translating(job):
-            image = _resampled(image, job, {})
+            image = _resampled(image, job)
     return _finished(job, image)
 
 
@@ -79,53 +105,31 @@ def _finished(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
     if job.postprocess is not None:
         image = changed(image, job.postprocess)
     with _translating(job):
-        return _encoded(image, job.mimetype)
+        return _encoded(job, image)
 
 
-def _agrees(job: Job, image: pyvips.Image) -> bool:
-    """Checks that libvips sees what was checked against the limits."""
-    height = image.get_page_height() if job.frames > 1 else image.height
-    if (image.width, height) != (job.header.width, job.header.height):
-        if job.header.mimetype == "image/gif" and image.width <= job.header.width and height <= job.header.height:
-            return False
-        raise disagreeing(job.header, image.width, height)
-    if image.height // height > job.frames:
-        raise undecodable(job.header, f"it has {image.height // height} frames instead of {job.frames}")
-    return True
+def _resampled(image: pyvips.Image, job: Job) -> pyvips.Image:
+    alpha = image.hasalpha()
+    format_before = image.format
+    if alpha:
+        image = image.premultiply()
+    image = image.resize(job.width / image.width, vscale=job.height / image.height, kernel=job.kernel.vips)
+    if alpha:
+        image = image.unpremultiply().cast(format_before)
+    return image.gravity("centre", job.width, job.height, extend="copy")
 
 
-def _profiles(image: pyvips.Image) -> dict[str, Any]:
-    """Tells how to get to sRGB.  To ask for that without need takes longer than all the rest."""
-    if image.get_typeof("icc-profile-data"):
-        profile: Any = image.get("icc-profile-data")
-        if not is_srgb(profile):
-            return {"output_profile": "srgb"}
-    return {}
-
-
-def _resampled(image: pyvips.Image, job: Job, profiles: dict[str, Any]) -> pyvips.Image:
-    """Resizes with a kernel: frame by frame, for it would mix the last rows of one with the first of the next."""
-    pages = image.pagesplit() if image.get_n_pages() > 1 and image.get_page_height() < image.height else [image]
-    made = []
-    for page in pages:
-        page = page.icc_transform(**profiles, embedded=True) if profiles else page.colourspace("srgb")
-        alpha = page.hasalpha()
-        format_before = page.format
-        if alpha:
-            page = page.premultiply()
-        page = page.resize(job.width / page.width, vscale=job.height / page.height, kernel=job.kernel.vips)
-        if alpha:
-            page = page.unpremultiply().cast(format_before)
-        made.append(page.gravity("centre", job.width, job.height, extend="copy"))
-    return made[0] if len(made) == 1 else made[0].pagejoin(made[1:])
-
-
-def _encoded(image: pyvips.Image, mimetype: str) -> tuple[IO[bytes], int, int]:
-    suffix, options = _SAVERS[mimetype]
-    if mimetype == "image/jpeg" and image.hasalpha():
+def _encoded(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
+    suffix, options = _SAVERS[job.mimetype]
+    if job.mimetype == "image/jpeg" and image.hasalpha():
         image = image.flatten(background=[255])
-    width, height = image.width, image.get_page_height()
-    if image.width * image.height <= PIXELS_IN_MEMORY:
+    if job.mimetype in ("image/jpeg", "image/webp"):
+        options = options | ({"lossless": True} if job.header.lossless else {"Q": job.quality})
+    elif job.mimetype == "image/png" and job.colors:
+        bits = 4 if job.colors <= 16 else 8
+        options = options | {"palette": True, "bitdepth": bits, "dither": 0, "effort": 1, "filter": 0x08}
+    width, height = image.width, image.height
+    if width * height <= PIXELS_IN_MEMORY:
         return io.BytesIO(image.write_to_buffer(suffix, keep="none", **options)), width, height
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile())

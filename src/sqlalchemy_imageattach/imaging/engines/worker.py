@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...exc import InvalidImageError, MissingDependencyError
-from ..headers.header import Header, damaged
+from ..headers.header import damaged
 from ..source import opened
 from .choice import resize_here
 from .job import Job
-from .messages import LENGTH, READY, receive
+from .messages import LENGTH, READY, receive, unpacked
 
 __all__ = ("serve",)
 
@@ -49,7 +49,7 @@ def _answered(request: dict[str, Any], source: IO[bytes], result: IO[bytes]) -> 
     task, seconds = request.pop("task"), request.pop("seconds")
     try:
         with opened(source) as data:
-            job = Job(data=data, header=Header(**request.pop("header")), **request)
+            job = Job(data=data, header=unpacked(request.pop("header")), **request)
             _limit(job.memory, seconds)
             if task == "pdf_size":
                 from . import pdfium

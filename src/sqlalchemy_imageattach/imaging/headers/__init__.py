@@ -3,8 +3,8 @@
 ::
 
     header     what a header says, and what readers share
-    raster     JPEG, PNG, GIF, WebP and BMP
+    jpeg, png, gif, webp, bmp, svg
     tiff       TIFF, and the orientation in EXIF
     isobmff    AVIF and HEIC, with av1
-    svg        SVG
+    colors     what the colours of a picture mean, as a profile; with hdr
 """

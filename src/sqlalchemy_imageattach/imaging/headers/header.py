@@ -22,9 +22,13 @@ from ...exc import InvalidImageError
 from ..policy import ImageInfo
 
 __all__ = (
+    "CLEARED",
     "HELD_BYTES",
+    "KEPT",
     "PAST_THE_END",
+    "PUT_BACK",
     "Budget",
+    "Frame",
     "Header",
     "budget",
     "check_metadata",
@@ -61,12 +65,49 @@ class Header:
     #: many times
     #: :data:`HELD_BYTES`, instead of going through it row by row.
     weight: float = 1.0
+    #: The colour profile that the samples have, to convert from; ``None`` for sRGB.
+    profile: bytes | None = None
+    #: Whether it has what libvips decodes in another way than browsers do.
+    unusual: bool = False
+    #: Whether its frames are parts of a canvas, which are put together one upon the other.
+    composed: bool = False
+    #: How many colours it has at most, or 0 where every pixel has its own.
+    palette: int = 0
+    #: By which quality it was encoded, 1 to 100, as an estimate; ``None`` where that is not known.
+    quality: int | None = None
+    #: How often an animation is played, or 0 for without end.
+    plays: int = 0
+    #: Whether it is of a type that loses something, and has lost nothing.
+    lossless: bool = False
 
     @property
     def info(self) -> ImageInfo:
         """The same as a browser shows it."""
         width, height = (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
         return ImageInfo(width, height, self.mimetype, self.frames)
+
+
+#: What becomes of the area of a frame before the next one is drawn: it stays, becomes transparent, or what it was.
+KEPT, CLEARED, PUT_BACK = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of an animation, as it lies in a file."""
+
+    #: Pixels, on the canvas.
+    left: int
+    top: int
+    width: int
+    height: int
+    #: Milliseconds.
+    duration: int
+    #: One of :data:`KEPT`, :data:`CLEARED` and :data:`PUT_BACK`.
+    disposal: int
+    #: Whether it takes the place of what is there, instead of being laid over it.
+    replaces: bool
+    #: A file that has this picture and nothing else.
+    file: bytes
 
 
 def truncated(what: str) -> InvalidImageError:

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator
 
 from ...exc import MissingDependencyError
-from . import av1
+from . import av1, colors
 from .header import HELD_BYTES, Budget, Header, budget, damaged, truncated, unpack
 
 __all__ = ("metadata_extents", "read_avif", "read_heic", "sniff")
@@ -91,8 +91,8 @@ def _read(data: memoryview, mimetype: str) -> Header:
     meta = top[b"meta"][0] + 4, top[b"meta"][1]
     item = _primary_item(data, meta)
     width = height = 0
-    orientation = 1
-    for kind, start in _properties(data, meta, item):
+    orientation, profiles = 1, dict[bytes, bytes | None]()
+    for kind, start, end in _properties(data, meta, item):
         if kind == b"ispe":
             width, height = unpack(">II", data, start + 4)
         elif kind == b"clap":
@@ -100,6 +100,8 @@ def _read(data: memoryview, mimetype: str) -> Header:
             width_of, width_by, height_of, height_by = unpack(">4i", data, start)
             if mimetype == "image/heic" and width_by > 0 and height_by > 0:
                 width, height = width_of // width_by, height_of // height_by
+        elif kind == b"colr":
+            profiles.setdefault(bytes(data[start : start + 4]), _profile(data[start:end]))
         elif kind == b"irot":
             orientation = _turned(orientation, data[start] & 3)
         elif kind == b"imir":
@@ -115,7 +117,21 @@ def _read(data: memoryview, mimetype: str) -> Header:
             for table in _tracks(data, *top[b"moov"]):
                 frames = max(frames, unpack(">I", data, _child(data, table, b"stsz")[0] + 8)[0])
                 _check_frame_sizes(data, _samples(data, *table), width, height, units)
-    return Header(mimetype, width, height, frames, orientation, weight=held / HELD_BYTES)
+    # An embedded profile says more than numbers.
+    profile = next((profiles[kind] for kind in (b"prof", b"rICC", b"nclx") if kind in profiles), None)
+    return Header(mimetype, width, height, frames, orientation, held / HELD_BYTES, profile)
+
+
+# What cameras for films write of their curve, and browsers show as sRGB: H.273, table 3.
+_OF_FILMS = frozenset((1, 6, 14, 15))
+
+
+def _profile(color: memoryview) -> bytes | None:
+    """Read a description of colours: ISO/IEC 14496-12, 12.1.5."""
+    if bytes(color[:4]) != b"nclx":
+        return colors.of_profile(bytes(color[4:]), 3) or colors.of_profile(bytes(color[4:]), 1)
+    primaries, transfer = unpack(">HH", color, 4)
+    return colors.of_cicp(primaries, 13 if transfer in _OF_FILMS else transfer)
 
 
 def _tracks(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -154,9 +170,9 @@ def _primary_item(data: memoryview, meta: tuple[int, int]) -> int:
     return int(item)
 
 
-def _properties(data: memoryview, meta: tuple[int, int], item: int) -> Iterator[tuple[bytes, int]]:
-    """Yields the properties of an item in the order in which they apply, as (type, start of the payload)."""
-    known = [(kind, start) for kind, start, _ in _boxes(data, *_child(data, meta, b"iprp", b"ipco"))]
+def _properties(data: memoryview, meta: tuple[int, int], item: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yields the properties of an item in the order in which they apply, as (type, start of the payload, end)."""
+    known = [(kind, start, end) for kind, start, end in _boxes(data, *_child(data, meta, b"iprp", b"ipco"))]
     start, end = _child(data, meta, b"iprp", b"ipma")
     version, flags = data[start], data[start + 3]
     (entries,) = unpack(">I", data, start + 4)

@@ -11,12 +11,37 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ...exc import InvalidImageError
+from . import colors
 from .header import HELD_BYTES, PAST_THE_END, Budget, Header, check_metadata, damaged, truncated, unpack
 
 __all__ = ("read", "read_orientation")
 
-_WIDTH, _HEIGHT, _BITS, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES = 256, 257, 258, 273, 274, 277
-_STRIP_ROWS, _STRIP_COUNTS, _PLANES, _TILE_OFFSETS, _TILE_COUNTS = 278, 279, 284, 324, 325
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
+_STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_ROWS, _STRIP_COUNTS, _PLANES = 273, 274, 277, 278, 279, 284
+_TILE_OFFSETS, _TILE_COUNTS, _EXTRA_SAMPLES, _SAMPLE_FORMAT, _PROFILE = 324, 325, 338, 339, 34675
+
+# How samples are meant: photometric interpretation.
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _INDEXED, _SEPARATED, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+_CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _INDEXED: 3, _SEPARATED: 4, _YCBCR: 3, _LAB: 3}
+# What decoders on this side read, by the number of the compression.
+_COMPRESSIONS = {
+    1: "none",
+    2: "CCITT",
+    3: "CCITT",
+    4: "CCITT",
+    5: "LZW",
+    6: "JPEG of the old style",
+    7: "JPEG",
+    8: "deflate",
+    32771: "none",
+    32773: "PackBits",
+    32946: "deflate",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+}
+# libvips takes any damage within for black where the compression is another one.
+_CHECKED = frozenset((1, 5, 8, 32773, 32946))
 
 # The struct codes of the integer types (BYTE, SHORT, LONG, IFD, LONG8, IFD8), and the sizes of all.
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
@@ -36,6 +61,8 @@ _MAX_FIELDS = 50_000
 _BYTES_OF_A_PIXEL = 8
 # What is held of a picture whose colours are apart, for each of its bytes.
 _HELD_OF_PLANES = 1.5
+# Bytes a pixel: red, green and blue.
+_HELD_OF_OTHER_FORM = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +82,9 @@ class _Field:
         if self.type not in _CODES:
             raise damaged(f"a TIFF field has the type {self.type} where an integer is expected")
         return unpack(f"{self.order}{self.count}{_CODES[self.type]}", self.data, self.at)
+
+    def content(self) -> bytes:
+        return bytes(self.data[self.at : self.end])
 
 
 class _Layout(NamedTuple):
@@ -128,25 +158,26 @@ def _check_pages(data: memoryview) -> None:
 
 
 def read_orientation(exif: memoryview) -> int:
-    """Finds the orientation in an EXIF block; a damaged block says nothing, as in browsers.
+    """Find the orientation in an EXIF block as browsers do: in its first directory, as one short number.
 
     `CIPA DC-008, 4.6.5 <https://www.cipa.jp/std/documents/download_e.html?DC-008-Translation-2023-E>`_
 
-    :param exif: the block, from its byte order mark on
+    :param exif: the block, from its byte order mark on, which may be damaged
     :returns: 1 to 8
     """
     try:
-        field = _fields(exif).get(_ORIENTATION)
-        return _orientation(field)
-    except (ValueError, KeyError, *PAST_THE_END):
-        return 1
-
-
-def _orientation(field: _Field | None) -> int:
-    if field is None or field.type != 3 or field.count != 1:
-        return 1
-    (value,) = field.values()
-    return value if 1 <= value <= 8 else 1
+        layout, at = _layout(exif)
+        (count,) = unpack(layout.number, exif, at)
+        at += struct.calcsize(layout.number)
+        for _ in range(min(count, _MAX_FIELDS)):
+            tag, kind, number = unpack(layout.field, exif, at)
+            if tag == _ORIENTATION and at + layout.field_size <= len(exif):
+                (value,) = unpack(layout.order + "H", exif, at + struct.calcsize(layout.field))
+                return value if (kind, number) == (3, 1) and 1 <= value <= 8 else 1
+            at += layout.field_size
+    except (KeyError, *PAST_THE_END):
+        pass
+    return 1
 
 
 def read(data: memoryview) -> Header:
@@ -161,23 +192,63 @@ def read(data: memoryview) -> Header:
         if tag not in fields or fields[tag].count != 1:
             raise damaged("the TIFF does not tell its size")
         sizes += fields[tag].values()
-    samples = _first(fields, _SAMPLES, 1)
+    samples, bits = _first(fields, _SAMPLES, 1), _first(fields, _BITS, 1)
     if samples > _MAX_SAMPLES:
         raise damaged(f"the TIFF has {samples} samples for each pixel, more than {_MAX_SAMPLES}")
+    _check_pixels(data, fields)
+    weight = max(1.0, samples * bits / 8 / _BYTES_OF_A_PIXEL)
+    if _first(fields, _PLANES, 1) != 1:
+        # The strips of all colours are held, each whole.
+        rows = min(1.0, _first(fields, _STRIP_ROWS, sizes[1]) / max(1, sizes[1]))
+        weight = max(weight, _HELD_OF_PLANES * samples * bits / 8 * rows / HELD_BYTES)
+    unusual = _is_unusual(fields)
+    if unusual:
+        # All of it is held, and another form of it.
+        weight = max(weight, (samples * bits / 8 + _HELD_OF_OTHER_FORM) / HELD_BYTES)
+    channels = _CHANNELS[_first(fields, _PHOTOMETRIC, _BLACK_IS_ZERO)]
+    orientation = _first(fields, _ORIENTATION, 1)
+    return Header(
+        "image/tiff",
+        sizes[0],
+        sizes[1],
+        orientation=orientation if 1 <= orientation <= 8 else 1,
+        weight=weight,
+        profile=colors.of_profile(fields[_PROFILE].content(), channels) if _PROFILE in fields else None,
+        unusual=unusual,
+    )
+
+
+def _is_unusual(fields: dict[int, _Field]) -> bool:
+    """Say whether it is of a kind that libvips reads otherwise than it is meant.
+
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is of a kind that nothing reads as it is meant
+    """
+    photometric, bits = _first(fields, _PHOTOMETRIC, _BLACK_IS_ZERO), _first(fields, _BITS, 1)
+    compression, samples = _first(fields, _COMPRESSION, 1), _first(fields, _SAMPLES, 1)
+    if compression not in _COMPRESSIONS:
+        raise damaged(f"the TIFF is compressed in a way that is not read here, number {compression}")
+    if photometric not in _CHANNELS:
+        raise damaged(f"the TIFF has colours of a kind that is not read here, number {photometric}")
+    if _first(fields, _SAMPLE_FORMAT, 1) not in (1, 4) or bits > 16:
+        raise damaged("the TIFF has numbers that were measured, and no colours: floating point, or more than 16 bits")
+    if photometric == _LAB and (bits != 8 or samples != 3):
+        raise damaged(f"the TIFF has L*a*b* colours of {bits} bits and {samples} samples; save it as RGB")
+    is_planar = samples > 1 and _first(fields, _PLANES, 1) != 1
+    if is_planar and (_TILE_OFFSETS in fields or bits != 8):
+        raise damaged("the TIFF has its colours apart, in tiles or of more than 8 bits; save them together")
+    # What more there is may be no alpha, or one that the colours are multiplied by.
+    is_plain = samples == (1 if photometric == _BLACK_IS_ZERO else 3) or _first(fields, _EXTRA_SAMPLES, 0) == 2
+    is_read = photometric in (_BLACK_IS_ZERO, _RGB) and bits in (8, 16) and compression in _CHECKED
+    return is_planar or not is_plain or not is_read
+
+
+def _check_pixels(data: memoryview, fields: dict[int, _Field]) -> None:
     for offsets, counts in ((_STRIP_OFFSETS, _STRIP_COUNTS), (_TILE_OFFSETS, _TILE_COUNTS)):
         if offsets in fields:
             if counts in fields:
                 _check_extents(fields[offsets], fields[counts], len(data))
-            break
-    else:
-        raise damaged("the TIFF does not tell where its pixels are")
-    pixel = samples * _first(fields, _BITS, 1) / 8
-    weight = max(1.0, pixel / _BYTES_OF_A_PIXEL)
-    if _first(fields, _PLANES, 1) != 1:
-        # The strips of all colours are held, each whole.
-        rows = min(1.0, _first(fields, _STRIP_ROWS, sizes[1]) / max(1, sizes[1]))
-        weight = max(weight, _HELD_OF_PLANES * pixel * rows / HELD_BYTES)
-    return Header("image/tiff", sizes[0], sizes[1], orientation=_orientation(fields.get(_ORIENTATION)), weight=weight)
+            return
+    raise damaged("the TIFF does not tell where its pixels are")
 
 
 def _first(fields: dict[int, _Field], tag: int, default: int) -> int:

@@ -1,0 +1,122 @@
+"""Writing what Pillow made, by Pillow; GIF by libvips where it may work, whose palettes are better by far.
+
+A result is of the kind of its original: few colours stay few, what is lossless stays so, and no quality is above the
+original's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from typing import IO, Any
+
+from PIL import Image
+
+from . import bitmaps
+from .fork_guard import vips_may_work
+from .job import PIXELS_IN_MEMORY, Job
+
+__all__ = ("encoded",)
+
+_SAVERS: dict[str, dict[str, Any]] = {
+    "image/avif": {"format": "AVIF", "quality": 60, "speed": 8},
+    "image/bmp": {"format": "BMP"},
+    "image/gif": {"format": "GIF"},
+    "image/jpeg": {"format": "JPEG"},
+    "image/png": {"format": "PNG"},
+    "image/tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+    "image/webp": {"format": "WEBP", "method": 2},
+}
+_OF_QUALITY = frozenset({"image/jpeg", "image/webp"})
+
+# One colour of 256 is for what is transparent.
+_GIF_COLORS = 255
+_HALF = 128
+
+
+def encoded(job: Job, frames: list[Image.Image], durations: list[float]) -> tuple[IO[bytes], int, int]:
+    """Encode the frames of a result.
+
+    :param job: says what it was made of, and what it is to be
+    :param frames: in gray or sRGB, with alpha or without
+    :param durations: how long each is shown, in milliseconds
+    :returns: a file at its position 0, and its width and height, in pixels
+    """
+    width, height = frames[0].size
+    for frame in frames:
+        # Whatever was read with it would be written with it.
+        frame.info = {}
+    with contextlib.ExitStack() as stack:
+        pixels = len(frames) * width * height
+        file = stack.enter_context(io.BytesIO() if pixels <= PIXELS_IN_MEMORY else _on_disk())
+        _write(job, file, frames, durations)
+        file.seek(0)
+        stack.pop_all()
+    return file, width, height
+
+
+def _on_disk() -> IO[bytes]:
+    return tempfile.TemporaryFile()
+
+
+def _write(job: Job, file: IO[bytes], frames: list[Image.Image], durations: list[float]) -> None:
+    if job.mimetype == "image/gif" and vips_may_work():
+        from .libvips import gif
+
+        rgba = b"".join(frame.convert("RGBA").tobytes() for frame in frames)
+        file.write(gif(rgba, *frames[0].size, [round(duration) for duration in durations], job.header.plays))
+        return
+    if job.mimetype == "image/bmp" and "A" in frames[0].mode:
+        file.write(bitmaps.with_alpha(frames[0].convert("RGBA")))
+        return
+    options = dict(_SAVERS[job.mimetype])
+    if job.mimetype in _OF_QUALITY:
+        options["quality"] = job.quality
+    if job.mimetype == "image/webp" and job.header.lossless:
+        options |= {"lossless": True, "quality": _LOSSLESS_EFFORT}
+    if job.mimetype == "image/jpeg":
+        frames = [_flattened(frames[0])]
+    elif job.mimetype == "image/gif":
+        frames = [_of_few_colors(frame) for frame in frames]
+        options |= {"disposal": 2} if any("transparency" in frame.info for frame in frames) else {}
+    elif job.mimetype == "image/png" and job.colors and len(frames) == 1:
+        frames = [_as_few_colors(frames[0], job.colors)]
+    if len(frames) > 1:
+        options |= {"save_all": True, "append_images": frames[1:], "duration": durations} | _plays(job)
+    frames[0].save(file, **options)
+
+
+# Of a lossless WebP, quality is how hard the encoder tries.
+_LOSSLESS_EFFORT = 50
+
+
+def _plays(job: Job) -> dict[str, int]:
+    """Say how often an animation is played, in the words of its type."""
+    plays = job.header.plays
+    if job.mimetype == "image/gif":
+        # It counts how often it is played again.
+        return {} if plays == 1 else {"loop": max(0, plays - 1)}
+    return {} if job.mimetype == "image/avif" else {"loop": plays}
+
+
+def _flattened(image: Image.Image) -> Image.Image:
+    if "A" not in image.mode:
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image.convert("RGBA"))
+    return white.convert("RGB")
+
+
+def _of_few_colors(image: Image.Image) -> Image.Image:
+    made = image.convert("RGB").quantize(_GIF_COLORS, dither=Image.Dither.NONE)
+    clear = image.convert("RGBA").getchannel("A").point(lambda value: 255 if value < _HALF else 0)
+    if clear.getbbox() is not None:
+        made.paste(_GIF_COLORS, mask=clear)
+        made.info["transparency"] = _GIF_COLORS
+    return made
+
+
+def _as_few_colors(image: Image.Image, colors: int) -> Image.Image:
+    # What Pillow has for alpha makes other colours of what is half transparent.
+    return image.quantize(colors, dither=Image.Dither.NONE) if image.mode in ("L", "RGB") else image

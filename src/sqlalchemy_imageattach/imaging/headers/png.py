@@ -1,0 +1,202 @@
+"""Headers of PNG, and the frames of an animated one.
+
+`PNG <https://www.w3.org/TR/png-3/>`_
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from . import colors
+from .header import HELD_BYTES, Frame, Header, budget, check_metadata, damaged, truncated, unpack
+from .tiff import read_orientation
+
+__all__ = ("chunks", "essential", "frames", "read")
+
+Chunk = tuple[bytes, int, int]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA = 0, 2, 3, 4, 6
+_CHANNELS = {_GRAY: 1, _RGB: 3, _PALETTE: 3, _GRAY_ALPHA: 2, _RGBA: 4}
+_DEPTHS = {_GRAY: (1, 2, 4, 8, 16), _RGB: (8, 16), _PALETTE: (1, 2, 4, 8), _GRAY_ALPHA: (8, 16), _RGBA: (8, 16)}
+
+# What decoders are given; of the rest, some take parts for more than they are, and some refuse all for a bad checksum.
+_ESSENTIAL = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
+# A profile is compressed, so that its length is known only when it is not any more.
+_MAX_PROFILE = 4 * 1024 * 1024
+
+
+def chunks(data: memoryview) -> list[Chunk]:
+    """List the chunks, as (type, start, end); the payload is 8 after the start and 4 before the end."""
+    listed: list[Chunk] = []
+    at = 8
+    for _ in budget(data):
+        if at + 12 > len(data):
+            raise truncated("the PNG ends before its IEND chunk")
+        length, name = unpack(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            raise truncated(f"the PNG declares a chunk up to byte {end}, and has {len(data)}")
+        listed.append((name, at, end))
+        if name == b"IEND":
+            return listed
+        at = end
+    raise damaged("the PNG has too many chunks")
+
+
+def read(data: memoryview) -> Header:
+    listed = chunks(data)
+    if listed[0][0] == b"CgBI":
+        raise damaged("the PNG is of Apple's own kind, made for an iPhone's applications; no browser shows it")
+    if listed[0][0] != b"IHDR" or listed[0][2] != 33:
+        raise damaged("the PNG does not begin with an IHDR chunk of 13 bytes")
+    width, height, depth, color, interlaced = unpack(">IIBBxxB", data, 16)
+    if depth not in _DEPTHS.get(color, ()):
+        raise damaged(f"the PNG has {depth} bits for each sample of colour type {color}")
+    names = [name for name, _, _ in listed]
+    if b"IDAT" not in names:
+        raise damaged("the PNG has no IDAT chunk")
+    first = {chunk[0]: data[chunk[1] + 8 : chunk[2] - 4] for chunk in reversed(listed) if _is_read(data, chunk)}
+    frames = _frame_count(listed, first)
+    orientation = read_orientation(first[b"eXIf"]) if b"eXIf" in first else 1
+    check_metadata(sum(end - start for name, start, end in listed if name not in (b"IDAT", b"fdAT")))
+    # The rows of an interlaced picture are complete only at its end.
+    held = _CHANNELS[color] * (2 if depth == 16 else 1) + 1 if interlaced or frames > 1 else 0
+    channels = 1 if color in (_GRAY, _GRAY_ALPHA) else 3
+    profile = _profile(first, channels)
+    return Header(
+        "image/png",
+        width,
+        height,
+        frames,
+        orientation,
+        max(1.0, held / HELD_BYTES),
+        profile,
+        unusual=channels == 1 and profile is not None,
+        composed=b"acTL" in first,
+        palette=1 << depth if color in (_GRAY, _PALETTE) and depth <= 8 and not (color == _GRAY and depth == 8) else 0,
+    )
+
+
+_READ = frozenset((b"acTL", b"eXIf", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"))
+
+
+def _is_read(data: memoryview, chunk: Chunk) -> bool:
+    """Say whether a chunk is asked, which it is not when it is damaged."""
+    name, start, end = chunk
+    return name in _READ and unpack(">I", data, end - 4)[0] == zlib.crc32(data[start + 4 : end - 4])
+
+
+def _frame_count(listed: list[Chunk], first: dict[bytes, memoryview]) -> int:
+    if b"acTL" not in first:
+        return 1
+    (announced,) = unpack(">I", first[b"acTL"])
+    found = sum(name == b"fcTL" for name, _, _ in listed)
+    if not announced or not found:
+        raise damaged(f"the PNG announces {announced} frames and has {found}")
+    # Browsers show what is both.
+    return min(int(announced), found)
+
+
+def _profile(first: dict[bytes, memoryview], channels: int) -> bytes | None:
+    """Find what tells the colours: what comes first of several ways, see section 4.3."""
+    if b"cICP" in first:
+        primaries, transfer, matrix, _ = unpack(">4B", first[b"cICP"])
+        if matrix == 0 and colors.is_known(primaries, transfer):
+            return colors.of_cicp(primaries, transfer)
+    if b"iCCP" in first:
+        _, _, packed = bytes(first[b"iCCP"]).partition(b"\0")
+        try:
+            profile = zlib.decompressobj().decompress(packed[1:], _MAX_PROFILE)
+        except zlib.error:
+            profile = b""
+        if colors.is_profile(profile, channels):
+            return colors.of_profile(profile, channels)
+    if b"sRGB" in first or b"gAMA" not in first:
+        return None
+    (gamma,) = unpack(">I", first[b"gAMA"])
+    ends = unpack(">8I", first[b"cHRM"]) if b"cHRM" in first and len(first[b"cHRM"]) >= 32 else None
+    if not gamma:
+        return None
+    return colors.of_gamma(100_000 / gamma, tuple(end / 100_000 for end in ends) if ends else None)
+
+
+def essential(data: memoryview, header: Header) -> memoryview:
+    """Give what decoders need: the picture, and the profile to convert from.
+
+    :param data: the whole file
+    :param header: what :func:`read` says
+    :returns: the file itself where it has nothing else
+    """
+    listed = chunks(data)
+    if header.profile is None and all(name in _ESSENTIAL - {b"tRNS"} for name, _, _ in listed):
+        return data
+    head = data[listed[0][1] + 8 : listed[0][2] - 4]
+    pixels = [data[start:end] for name, start, end in listed if name == b"IDAT"]
+    return memoryview(b"".join((*_beginning(data, listed, bytes(head), header.profile), *pixels, _chunk(b"IEND"))))
+
+
+def frames(data: memoryview, header: Header) -> Iterator[Frame]:
+    """Yield the frames of an animated PNG.
+
+    :param data: the whole file
+    :param header: what :func:`read` says
+    """
+    listed = chunks(data)
+    head = bytes(data[listed[0][1] + 8 : listed[0][2] - 4])
+    number, control, pixels = 0, data[:0], list[memoryview]()
+    for name, start, end in [*listed, (b"fcTL", 0, 0)]:
+        if name == b"fcTL":
+            if pixels:
+                yield _frame(data, listed, head, control, pixels)
+                number += 1
+                if number == header.frames:
+                    return
+            control, pixels = data[start + 8 : max(start, end - 4)], []
+        elif name == b"IDAT" and control:
+            pixels.append(data[start + 8 : end - 4])
+        elif name == b"fdAT" and control:
+            pixels.append(data[start + 12 : end - 4])
+    raise damaged(f"the PNG announces {header.frames} frames and has {number} with pixels")
+
+
+def _frame(data: memoryview, listed: list[Chunk], head: bytes, control: memoryview, pixels: list[memoryview]) -> Frame:
+    width, height, left, top, delay, by, disposal, blending = unpack(">4xIIIIHHBB", control)
+    whole_width, whole_height = unpack(">II", head)
+    if not width or not height or left + width > whole_width or top + height > whole_height:
+        raise damaged("the PNG has a frame outside of its canvas")
+    own = struct.pack(">II", width, height) + head[8:]
+    file = b"".join((*_beginning(data, listed, own, None), _chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND")))
+    return Frame(left, top, width, height, round(1000 * delay / (by or 100)), disposal, blending == 0, file)
+
+
+def _chunk(name: bytes, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(payload, zlib.crc32(name)))
+
+
+def _beginning(data: memoryview, listed: list[Chunk], head: bytes, profile: bytes | None) -> Iterator[bytes]:
+    """Yield all that comes before the pixels."""
+    depth, color = head[8], head[9]
+    first = {name: bytes(data[start + 8 : end - 4]) for name, start, end in reversed(listed) if name in _ESSENTIAL}
+    palette, clear = first.get(b"PLTE", b""), first.get(b"tRNS", b"")
+    if clear and color == _GRAY and depth <= 8:
+        # Gray with a transparent one is a palette, of which decoders make no mistakes.
+        (key,) = unpack(">H", clear.ljust(2, b"\0"))
+        steps = 1 << depth
+        palette = b"".join(bytes((round(255 * step / (steps - 1)),)) * 3 for step in range(steps))
+        clear = b"\xff" * key + b"\0" if key < steps else b""
+        head = head[:9] + bytes((_PALETTE,)) + head[10:]
+        color = _PALETTE
+    yield _SIGNATURE
+    yield _chunk(b"IHDR", head)
+    if profile is not None:
+        yield _chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile, 1))
+    if color == _PALETTE:
+        yield _chunk(b"PLTE", palette[: len(palette) // 3 * 3][: 3 << depth])
+        clear = clear[: len(palette) // 3]
+    # What is too long is cut, as browsers do, and what is too short means nothing.
+    length = {_GRAY: 2, _RGB: 6, _PALETTE: len(clear)}.get(color, 0)
+    if clear and length and len(clear) >= length:
+        yield _chunk(b"tRNS", clear[:length])
