@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.orm import Mapper, Relationship, relationship
+from sqlalchemy.orm import Mapper, QueryableAttribute, Relationship, relationship
 
 from ..imaging import ImagePolicy
 from ..store import Store
@@ -20,7 +20,7 @@ from .image_set import POLICY_KEY, SingleImageSet
 from .image_subsets import MultipleImageSet
 from .key_index import watch_keys
 
-__all__ = ("image_attachment",)
+__all__ = ("image_attachment", "policy_of")
 
 
 def image_attachment(
@@ -59,6 +59,20 @@ def image_attachment(
         info[POLICY_KEY] = policy
     declared: Relationship[Any] = relationship(*args, info=info, **kwargs)
     return declared
+
+
+def policy_of(attribute: QueryableAttribute[Any]) -> ImagePolicy:
+    """Tell what an attribute accepts: for a form that shows it, or checks a file before it is attached.
+
+    :param attribute: an attribute, such as ``User.picture``
+    :returns: the policy that :func:`image_attachment` was given, else the default one
+
+    >>> from models import User  # your own
+    >>> "image/webp" in policy_of(User.picture).accept
+    True
+    """
+    policy: ImagePolicy = attribute.property.info.get(POLICY_KEY) or ImagePolicy()
+    return policy
 
 
 def _configure(mapper: Mapper[Any], cls: type[Any]) -> None:
