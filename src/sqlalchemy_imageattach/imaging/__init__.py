@@ -37,12 +37,23 @@ from .formats import read_header, sniff
 from .headers.header import HELD_BYTES, Header
 from .policy import ImageInfo, ImagePolicy, Resized
 from .source import opened
-from .types import thumbnail_type
+from .types import VECTOR_TYPES, thumbnail_type
 
 if TYPE_CHECKING:
     import pyvips
 
-__all__ = ("FILTERS", "SUFFIXES", "ImageInfo", "ImagePolicy", "Resized", "check_filter", "isolate", "probe", "resize")
+__all__ = (
+    "FILTERS",
+    "SUFFIXES",
+    "ImageInfo",
+    "ImagePolicy",
+    "Resized",
+    "attention",
+    "check_filter",
+    "isolate",
+    "probe",
+    "resize",
+)
 
 _DEFAULT_POLICY = ImagePolicy()
 
@@ -81,6 +92,64 @@ def _checked_header(data: memoryview, policy: ImagePolicy) -> Header:
     return header
 
 
+def attention(
+    file: IO[bytes],
+    info: ImageInfo,
+    window: tuple[int, int, int, int],
+    size: tuple[int, int],
+    policy: ImagePolicy = _DEFAULT_POLICY,
+) -> tuple[int, int]:
+    """Finds where in an image most is to be seen: edges and colours.
+
+    :param file: the image, as for :func:`probe`
+    :param info: what :func:`probe` told of it
+    :param window: the part to look at, as it is displayed: left, top, width and height in pixels
+    :param size: width and height in pixels of the part to find
+    :param policy: what is accepted
+    :returns: left and top of that part, in pixels
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the image is not accepted or cannot be decoded
+
+    >>> import io
+    >>> file = io.BytesIO(b'<svg xmlns="http://www.w3.org/2000/svg" width="200" height="100">'
+    ...     b'<circle cx="170" cy="50" r="20" fill="red"/></svg>')
+    >>> attention(file, probe(file), (0, 0, 200, 100), (100, 100))
+    (92, 0)
+    """
+    scale = min(1.0, _LOOK / max(window[2:]))
+    width, height = (max(1, round(side * scale)) for side in window[2:])
+    small = resize(file, info, width, height, window=window, mimetype="image/png", first_frame=True, policy=policy).file
+    with small:
+        columns, rows = choice.interest(small)
+    return (
+        window[0] + _best(columns, window[2], size[0]),
+        window[1] + _best(rows, window[3], size[1]),
+    )
+
+
+# An image is looked at that small, in pixels: what catches the eye does so from afar.
+_LOOK = 96
+
+
+def _best(values: list[int], length: int, part: int) -> int:
+    """Where a part of a length begins that has most of the values; of several such, the one nearest to the middle."""
+    if part >= length:
+        return 0
+    count = max(1, round(len(values) * part / length))
+    places = len(values) - count
+    sums = [sum(values[at : at + count]) for at in range(places + 1)]
+    most = max(sums)
+    at = min((at for at, value in enumerate(sums) if value == most), key=lambda at: abs(2 * at - places))
+    return min(round(at * length / len(values)), length - part)
+
+
+def _check_window(window: tuple[int, int, int, int], header: Header) -> None:
+    left, top, width, height = window
+    info = header.info
+    within = left >= 0 and top >= 0 and left + width <= info.width and top + height <= info.height
+    if not (within and width >= 1 and height >= 1):
+        raise ValueError(f"expected a window within {info.width}x{info.height} pixels, got {window!r}")
+
+
 def resize(
     file: IO[bytes],
     info: ImageInfo,
@@ -92,6 +161,11 @@ def resize(
     preprocess: Callable[[pyvips.Image], pyvips.Image] | None = None,
     postprocess: Callable[[pyvips.Image], pyvips.Image] | None = None,
     policy: ImagePolicy = _DEFAULT_POLICY,
+    window: tuple[int, int, int, int] | None = None,
+    canvas: tuple[int, int] | None = None,
+    background: str | None = None,
+    mimetype: str | None = None,
+    quality: int | None = None,
 ) -> Resized:
     """Makes another size of an image: upright, in sRGB, and without metadata.
 
@@ -107,6 +181,12 @@ def resize(
         an animation is a strip of its frames, one below the other, each as high as ``image.get_page_height()`` says
     :param postprocess: is called with the resized image before it is encoded, and returns the one to encode
     :param policy: what is accepted
+    :param window: the part that is resized, as it is displayed: left, top, width and height in pixels; by default all
+    :param canvas: the width and height in pixels that the result is padded to, at least its own
+    :param background: the colour of what is transparent and of what is padded, as six hexadecimal digits; by default
+        that stays transparent, or is white where the type has no transparency
+    :param mimetype: the type of the result; by default as said above
+    :param quality: from 1 to 100, for types that have one; by default that of thumbnails
     :returns: the file, to be closed by the caller, and its true size
     :raises TypeError: if width or height is not an integer, or the filter neither a string nor an integer
     :raises ValueError: if width or height is below 1, or there is no such filter
@@ -129,9 +209,31 @@ def resize(
         # What is known of the file may be old, or wrong: it is not believed.
         header = _checked_header(data, policy)
         memory = min(int(policy.max_pixels * HELD_BYTES), 2**62)
-        mimetype = thumbnail_type(header.mimetype)
-        job = Job(data, header, width, height, mimetype, memory, name, first_frame, preprocess, postprocess)
+        mimetype = mimetype or thumbnail_type(header.mimetype)
+        job = Job(
+            data,
+            header,
+            width,
+            height,
+            mimetype,
+            memory,
+            name,
+            first_frame,
+            preprocess,
+            postprocess,
+            window,
+            canvas,
+            background,
+            quality,
+        )
+        if window is not None:
+            _check_window(window, header)
+        if canvas is not None:
+            width, height = max(width, canvas[0]), max(height, canvas[1])
         policy.check_target(width, height, job.frames, _TARGET_WEIGHTS.get(job.mimetype, 1.0))
+        if header.mimetype in VECTOR_TYPES:
+            # All of it is rendered.
+            policy.check_target(*job.rendered[:2])
         if max(width, height) > _MAX_SIDES.get(job.mimetype, 2**31):
             raise InvalidImageError(
                 f"a size of {width}x{height} pixels was asked for, "

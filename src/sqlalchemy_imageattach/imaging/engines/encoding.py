@@ -73,7 +73,9 @@ def _write(job: Job, file: IO[bytes], frames: list[Image.Image], durations: list
     options = dict(_SAVERS[job.mimetype])
     if job.mimetype in _OF_QUALITY:
         options["quality"] = job.quality
-    if job.mimetype == "image/webp" and job.header.lossless:
+    if job.asked_quality is not None:
+        options |= _asked(job, frames[0])
+    if job.mimetype == "image/webp" and job.is_lossless:
         options |= {"lossless": True, "quality": _LOSSLESS_EFFORT}
     if job.mimetype == "image/jpeg":
         frames = [_flattened(frames[0])]
@@ -86,6 +88,16 @@ def _write(job: Job, file: IO[bytes], frames: list[Image.Image], durations: list
         options |= {"save_all": True, "append_images": frames[1:], "duration": durations} | _plays(job)
     frames[0].save(file, **options)
 
+
+def _asked(job: Job, frame: Image.Image) -> dict[str, Any]:
+    """Say how to encode what is made once, by a quality that was asked for."""
+    if job.mimetype == "image/avif":
+        # Above half a megapixel, the next speed saves two thirds of the time, and costs 3 % of the size.
+        return {"quality": job.quality, "speed": 8 if frame.width * frame.height <= _HALF_A_MEGAPIXEL else 9}
+    return {"optimize": True} if job.mimetype == "image/jpeg" else {}
+
+
+_HALF_A_MEGAPIXEL = 500_000
 
 # Of a lossless WebP, quality is how hard the encoder tries.
 _LOSSLESS_EFFORT = 50

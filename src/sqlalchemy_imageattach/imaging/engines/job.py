@@ -48,6 +48,48 @@ class Job:
     first_frame: bool = False
     preprocess: Change | None = None
     postprocess: Change | None = None
+    #: The part that is shown, as it is displayed: left, top, width and height in pixels; ``None`` for all of it.
+    window: tuple[int, int, int, int] | None = None
+    #: The width and height that the result is padded to, in pixels.
+    canvas: tuple[int, int] | None = None
+    #: The colour of what is transparent and of what is padded, as six hexadecimal digits.
+    background: str | None = None
+    #: From 1 to 100, for types that have one; ``None`` for that of thumbnails.
+    asked_quality: int | None = None
+
+    @property
+    def stored_window(self) -> tuple[int, int, int, int]:
+        """The same part, before the orientation is applied."""
+        width, height = self.header.width, self.header.height
+        if self.window is None:
+            return 0, 0, width, height
+        x, y, w, h = self.window
+        return {
+            2: (width - x - w, y, w, h),
+            3: (width - x - w, height - y - h, w, h),
+            4: (x, height - y - h, w, h),
+            5: (y, x, h, w),
+            6: (y, height - x - w, h, w),
+            7: (width - y - h, height - x - w, h, w),
+            8: (width - y - h, x, h, w),
+        }.get(self.header.orientation, (x, y, w, h))
+
+    @property
+    def rendered(self) -> tuple[int, int, int, int]:
+        """For a vector image: the size to render all of it at, and where the window begins in that, in pixels."""
+        if self.window is None:
+            return self.width, self.height, 0, 0
+        info, (x, y, w, h) = self.header.info, self.window
+        width = max(self.width, round(info.width * self.width / w))
+        height = max(self.height, round(info.height * self.height / h))
+        left, top = round(x * self.width / w), round(y * self.height / h)
+        return width, height, min(left, width - self.width), min(top, height - self.height)
+
+    @property
+    def shade(self) -> tuple[int, int, int]:
+        """The background as red, green and blue; white where none is given."""
+        red, green, blue = bytes.fromhex(self.background or "ffffff")
+        return red, green, blue
 
     @property
     def frames(self) -> int:
@@ -57,7 +99,12 @@ class Job:
     @property
     def quality(self) -> int:
         """By which quality to encode a JPEG or a WebP: no more than the original has, for it has nothing to gain."""
-        return min(_QUALITY, self.header.quality or _QUALITY)
+        return self.asked_quality or min(_QUALITY, self.header.quality or _QUALITY)
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether to encode a WebP without loss, as its original was."""
+        return self.header.lossless and self.asked_quality is None
 
     @property
     def colors(self) -> int:

@@ -23,8 +23,10 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageChops,
     ImageCms,
     ImageFile,
+    ImageFilter,
     ImageMath,
     JpegImagePlugin,
     PngImagePlugin,
@@ -44,7 +46,7 @@ from .filters import DEFAULT_FILTER
 from .fork_guard import vips_may_work
 from .job import Change, Job, disagreeing, undecodable
 
-__all__ = ("profile_name", "resize")
+__all__ = ("encode", "interest", "profile_name", "resize")
 
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "image/avif": AvifImagePlugin.AvifImageFile,
@@ -84,7 +86,49 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
         frames = [_resampled(frame, size, job) for frame in frames]
     if job.postprocess is not None:
         frames = _changed(frames, job.postprocess)
+    if job.canvas is not None or job.background is not None:
+        frames = [_padded(job, frame) for frame in frames]
     return encoded(job, frames, durations)
+
+
+def encode(job: Job, pixels: bytes, width: int, height: int, bands: int) -> tuple[IO[bytes], int, int]:
+    """Encodes what another engine has made.
+
+    :param job: the image to make
+    :param pixels: what was made of it
+    :param width: pixels
+    :param height: pixels
+    :param bands: from one, grey, to four, colours with transparency
+    :returns: as :func:`resize`
+    """
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[bands]
+    frame = Image.frombytes(mode, (width, height), pixels)
+    return encoded(job, [frame.convert("RGBA") if mode == "LA" else frame], [0])
+
+
+def interest(file: IO[bytes]) -> tuple[list[int], list[int]]:
+    """Tells where in a small picture there is something to see: edges, and colours.
+
+    :param file: a PNG that this library has made
+    :returns: how much in each column, and in each row
+    """
+    with PngImagePlugin.PngImageFile(file) as image:
+        picture = image.convert("RGBA")
+    alpha = picture.getchannel("A")
+    picture = picture.convert("RGB")
+    edges = picture.convert("L").filter(ImageFilter.FIND_EDGES)
+    saturation = picture.convert("HSV").getchannel("S")
+    interesting = ImageChops.multiply(ImageChops.add(edges, saturation, scale=2), alpha)
+    # The edge of the picture is none in it.
+    border = Image.new("L", picture.size)
+    inner = (1, 1, max(2, picture.width - 1), max(2, picture.height - 1))
+    border.paste(interesting.crop(inner), inner)
+    # Thousandths, for a mean of bytes would be too coarse.
+    across = border.convert("F").resize((picture.width, 1), Image.Resampling.BOX)
+    down = border.convert("F").resize((1, picture.height), Image.Resampling.BOX)
+    columns = [round(1000 * cast(float, across.getpixel((x, 0)))) for x in range(picture.width)]
+    rows = [round(1000 * cast(float, down.getpixel((0, y)))) for y in range(picture.height)]
+    return columns, rows
 
 
 def profile_name(data: memoryview, mimetype: str) -> str | None:
@@ -121,7 +165,9 @@ def _opened(job: Job) -> Image.Image:
     """Open an image, without decoding it."""
     mimetype, data = job.header.mimetype, job.data
     if mimetype == "application/pdf":
-        return pdfium.render(data, job.width, job.height)
+        width, height, left, top = job.rendered
+        page = pdfium.render(data, width, height)
+        return page if job.window is None else page.crop((left, top, left + job.width, top + job.height))
     if mimetype == "image/bmp" and (bitmap := bitmaps.opened(data)) is not None:
         return bitmap
     if mimetype == "image/png":
@@ -190,14 +236,19 @@ def _part(job: Job, file: bytes) -> Image.Image:
 
 
 def _finished(job: Job, image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
-    box = None
+    left, top, width, height = _window(job, image)
+    box: tuple[float, float, float, float] = (left, top, left + width, top + height)
     upright = None if job.header.mimetype in _TURNS_ITSELF else _UPRIGHT.get(job.header.orientation)
     if size is not None:
         size = job.stored_size if upright is not None else size
         if job.filter == DEFAULT_FILTER:
             # JPEG can be decoded at an eighth, a quarter or a half of its size.
-            drafted = image.draft(None, (round(size[0] * _GAP), round(size[1] * _GAP)))
-            box = drafted[1] if drafted else None
+            full = image.size
+            scale = _GAP * max(size[0] / width, size[1] / height)
+            drafted = image.draft(None, (round(full[0] * scale), round(full[1] * scale)))
+            if drafted is not None:
+                across, down = drafted[1][2] / full[0], drafted[1][3] / full[1]
+                box = (left * across, top * down, (left + width) * across, (top + height) * down)
     made = _plain(image)
     if size is not None:
         made = made.resize(size, _resample(job), box=box, reducing_gap=_GAP)
@@ -206,6 +257,22 @@ def _finished(job: Job, image: Image.Image, size: tuple[int, int] | None) -> Ima
         return made.transpose(upright)
     # The next frame is decoded into the same object.
     return made.copy() if made is image else made
+
+
+def _window(job: Job, image: Image.Image) -> tuple[int, int, int, int]:
+    """The part to show of what a decoder gives, as left, top, width and height."""
+    if job.window is None or job.header.mimetype == "application/pdf":
+        return 0, 0, *image.size
+    return job.window if job.header.mimetype in _TURNS_ITSELF else job.stored_window
+
+
+def _padded(job: Job, image: Image.Image) -> Image.Image:
+    """Puts a frame on a canvas, and what is transparent on the background."""
+    width, height = job.canvas or image.size
+    opacity = 0 if job.background is None else 255
+    canvas = Image.new("RGBA", (width, height), (*job.shade, opacity))
+    canvas.alpha_composite(image.convert("RGBA"), ((width - image.width) // 2, (height - image.height) // 2))
+    return canvas.convert("RGB") if opacity else canvas
 
 
 def _resampled(image: Image.Image, size: tuple[int, int], job: Job) -> Image.Image:

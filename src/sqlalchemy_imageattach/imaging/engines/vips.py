@@ -23,7 +23,7 @@ from .filters import DEFAULT_FILTER
 from .job import PIXELS_IN_MEMORY, Job, disagreeing, undecodable
 from .libvips import changed, pyvips
 
-__all__ = ("resize",)
+__all__ = ("pixels", "resize")
 
 # Measured at 800x600 pixels: what is gained beyond these settings costs many times its worth.
 _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -41,6 +41,31 @@ _TURNS = {2: (0, True), 3: (180, False), 4: (180, True), 5: (90, True), 6: (90, 
 
 
 def resize(job: Job) -> tuple[IO[bytes], int, int]:
+    image, held = _decoded(job)
+    image = _finished(job, image)
+    with _translating(job):
+        made = _encoded(job, image)
+    del held
+    return made
+
+
+def pixels(job: Job) -> tuple[bytes, int, int, int]:
+    """Make an image without encoding it.
+
+    :param job: the image to make
+    :returns: its pixels, of 8 bits each band, and its width, height and number of bands
+    """
+    image, held = _decoded(job)
+    image = _finished(job, image)
+    with _translating(job):
+        image = image.colourspace("b-w" if image.bands < 3 else "srgb").cast("uchar")
+        made = image.write_to_memory(), image.width, image.height, image.bands
+    del held
+    return made
+
+
+def _decoded(job: Job) -> tuple[pyvips.Image, object]:
+    """Decode and resize, later: what comes with the image has to live until its pixels were asked for."""
     if job.header.mimetype == "image/svg+xml":
         return _rendered(job)
     data = png.essential(job.data, job.header) if job.header.mimetype == "image/png" else job.data
@@ -50,7 +75,7 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
         image = pyvips.Image.new_from_source(source, f"[{options}]")
         if (image.width, image.height) != (job.header.width, job.header.height):
             raise disagreeing(job.header, image.width, image.height)
-        if job.preprocess is None and job.filter == DEFAULT_FILTER:
+        if job.preprocess is None and job.filter == DEFAULT_FILTER and job.window is None:
             width, height = job.stored_size
             # To ask for sRGB without need takes longer than all the rest.
             profile = {"output_profile": "srgb"} if job.header.profile else {}
@@ -59,14 +84,13 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
             )
             image = _upright(job, image)
         else:
-            image = _upright(job, _srgb(job, image))
+            image = _upright(job, _srgb(job, _windowed(job, image, source, options)))
     if job.preprocess is not None:
         image = changed(image, job.preprocess)
-    if job.preprocess is not None or job.filter != DEFAULT_FILTER:
+    if job.preprocess is not None or job.filter != DEFAULT_FILTER or job.window is not None:
         with _translating(job):
             image = _resampled(image, job)
-    # Pixels are decoded here: `source` and `data` have to live until then.
-    return _finished(job, image)
+    return image, (source, data)
 
 
 def _upright(job: Job, image: pyvips.Image) -> pyvips.Image:
@@ -85,9 +109,10 @@ def _srgb(job: Job, image: pyvips.Image) -> pyvips.Image:
     return image.icc_transform("srgb", embedded=True) if job.header.profile else image.colourspace("srgb")
 
 
-def _rendered(job: Job) -> tuple[IO[bytes], int, int]:
+def _rendered(job: Job) -> tuple[pyvips.Image, object]:
     """Render an SVG at the size of the result, or at its own for a callback to see."""
-    size = (job.width, job.height) if job.preprocess is None else (job.header.width, job.header.height)
+    width, height, left, top = job.rendered
+    size = (width, height) if job.preprocess is None else (job.header.width, job.header.height)
     source = pyvips.Source.new_from_memory(svg.sized(job.data, *size))
     with _translating(job):
         # Not by `new_from_source`, which looks for the type in the first bytes only, and as ASCII.
@@ -97,15 +122,46 @@ def _rendered(job: Job) -> tuple[IO[bytes], int, int]:
     if job.preprocess is not None:
         image = changed(image, job.preprocess)
         with _translating(job):
-            image = _resampled(image, job)
-    return _finished(job, image)
+            return _resampled(image, job), source
+    return image if job.window is None else image.crop(left, top, job.width, job.height), source
 
 
-def _finished(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
+def _finished(job: Job, image: pyvips.Image) -> pyvips.Image:
     if job.postprocess is not None:
         image = changed(image, job.postprocess)
-    with _translating(job):
-        return _encoded(job, image)
+    return image if job.canvas is None and job.background is None else _padded(job, image)
+
+
+def _windowed(job: Job, image: pyvips.Image, source: pyvips.Source, options: str) -> pyvips.Image:
+    """Cut out the part that is shown; of a JPEG at a half, a quarter or an eighth, where that is more than enough."""
+    if job.window is None:
+        return image
+    left, top, width, height = job.stored_window
+    shrink = 1
+    if job.header.mimetype == "image/jpeg":
+        least = min(job.window[2] / job.width, job.window[3] / job.height)
+        shrink = next((each for each in (8, 4, 2) if least >= 2 * each), 1)
+    if shrink > 1:
+        image = pyvips.Image.new_from_source(source, f"[{options},shrink={shrink}]")
+    right, bottom = min(-(-(left + width) // shrink), image.width), min(-(-(top + height) // shrink), image.height)
+    left, top = left // shrink, top // shrink
+    return image.crop(left, top, right - left, bottom - top)
+
+
+def _padded(job: Job, image: pyvips.Image) -> pyvips.Image:
+    """Put the image on a canvas, and what is transparent on the background."""
+    image = image.colourspace("srgb").cast("uchar")
+    if job.background is not None and image.hasalpha():
+        image = image.flatten(background=job.shade)
+    if job.canvas is None:
+        return image
+    colour = [*job.shade]
+    if job.background is None:
+        image = image if image.hasalpha() else image.addalpha()
+        colour.append(0)
+    width, height = job.canvas
+    left, top = (width - image.width) // 2, (height - image.height) // 2
+    return image.embed(left, top, width, height, extend="background", background=colour)
 
 
 def _resampled(image: pyvips.Image, job: Job) -> pyvips.Image:
@@ -123,8 +179,12 @@ def _encoded(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
     suffix, options = _SAVERS[job.mimetype]
     if job.mimetype == "image/jpeg" and image.hasalpha():
         image = image.flatten(background=[255])
+    if job.asked_quality is not None and job.mimetype == "image/jpeg":
+        # Of what is made once, a smaller file is worth some time.
+        options = options | {"optimize_coding": True}
+    lossless = job.mimetype == "image/webp" and job.is_lossless
     if job.mimetype in ("image/jpeg", "image/webp"):
-        options = options | ({"lossless": True} if job.header.lossless else {"Q": job.quality})
+        options = options | ({"lossless": True} if lossless else {"Q": job.quality})
     elif job.mimetype == "image/png" and job.colors:
         bits = 4 if job.colors <= 16 else 8
         options = options | {"palette": True, "bitdepth": bits, "dither": 0, "effort": 1, "filter": 0x08}
