@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from sqlalchemy_imageattach.entity.html import img
+from sqlalchemy_imageattach.variants.html import img
 
 
 def parsed(markup: str) -> list[tuple[str, dict[str, str | None]]]:

@@ -27,6 +27,7 @@ __all__ = (
     "bytes_left",
     "is_on_disk",
     "is_seekable",
+    "seekable",
     "send",
     "spooled",
 )
@@ -74,6 +75,21 @@ def is_seekable(file: IO[bytes]) -> bool:
         return False
     seekable = getattr(file, "seekable", None)
     return bool(seekable()) if callable(seekable) else True
+
+
+def seekable(file: IO[bytes]) -> IO[bytes]:
+    """Give a file that can be read again from its beginning.
+
+    :param file: a readable binary file
+    :returns: the file itself, or a copy of what is left of it, which the caller closes as well
+    :raises OSError: when it cannot be read, or the disk is full
+
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> seekable(file) is file
+    True
+    """
+    return file if is_seekable(file) else spooled(file)
 
 
 def send(file: IO[bytes], descriptor: int) -> int:

@@ -10,6 +10,13 @@ A file's name is a relative path made of its key, the same on every machine::
                   │  └ object id // 1000
                   └ object id % 1000
 
+A *variant* is a file that was made of another and has no row.  It lies in a folder that is named after its original,
+the last dot a hyphen; what follows its size is the business of :mod:`sqlalchemy_imageattach.variants`::
+
+    user-picture/42/17/17042.4032x3024.k3v9q2-jpe/640x480-c0.378.3024.2268.2f1c….avif
+
+Its key has a revision that no row has: what names its original and what follows its size, with ``_`` between them.
+
 The table of suffixes does not ask the machine: :mod:`mimetypes` reads files that differ between systems.  It covers
 what this library reads, and what rows may hold that something else made: every type that a build of libvips, Pillow or
 ImageMagick can name.  A changed entry would make stored files of that type unfindable: entries are only ever added.
@@ -34,16 +41,18 @@ from typing import Any, NamedTuple, Protocol, Self
 
 __all__ = (
     "SUFFIXES",
+    "VARIANT_SUFFIXES",
     "FileKey",
     "StorableImage",
+    "folder_of_variants",
     "former_names_of",
     "guess_extension",
     "key_of",
     "mimetype_of",
     "name_of",
     "new_revision",
+    "original_of",
     "path_of",
-    "revision_of",
 )
 
 #: The file name suffix of each type, with its dot.
@@ -149,8 +158,24 @@ _FORMER_SUFFIXES = {
     "image/x-webp": ("None",),
 }
 
+#: The suffix of each type that a variant may have: those that static servers know.
+VARIANT_SUFFIXES: Mapping[str, str] = MappingProxyType(
+    {
+        "image/avif": ".avif",
+        "image/bmp": ".bmp",
+        "image/gif": ".gif",
+        "image/jpeg": ".jpg",
+        "image/png": ".png",
+        "image/tiff": ".tiff",
+        "image/webp": ".webp",
+    }
+)
+_VARIANT_TYPES = {suffix: mimetype for mimetype, suffix in VARIANT_SUFFIXES.items()}
+
 _FILE_NAME = re.compile(r"(-?[0-9]{1,200})\.([0-9]{1,20})x([0-9]{1,20})(?:\.([0-9a-z]+))?(\.[0-9a-z]+)")
 _REVISION = re.compile(r"[0-9a-z]+")
+_VARIANT_NAME = re.compile(r"([0-9]{1,20})x([0-9]{1,20})([.-][0-9a-z.-]{1,200})(\.[a-z]+)")
+_VARIANT_REVISION = re.compile(r"([0-9]{1,20}x[0-9]{1,20}(?:\.[0-9a-z]+)?)-([0-9a-z]+)_([.-][0-9a-z.-]{1,200})")
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
@@ -252,13 +277,16 @@ def name_of(key: FileKey) -> str:
             "expected an object type that is not empty, does not begin with a dot, and has no slash, backslash or null"
             f" character, not {object_type!r}"
         )
+    folder = f"{object_type}/{object_id % 1000}/{object_id // 1000}"
     if revision is None:
         middle = ""
     elif _REVISION.fullmatch(revision):
         middle = f".{revision}"
+    elif _VARIANT_REVISION.fullmatch(revision) and mimetype in VARIANT_SUFFIXES:
+        original, _, rest = revision.partition("_")
+        return f"{folder}/{object_id}.{original}/{width}x{height}{rest}{VARIANT_SUFFIXES[mimetype]}"
     else:
         raise ValueError(f"expected a revision of lower-case letters and digits, not {revision!r}")
-    folder = f"{object_type}/{object_id % 1000}/{object_id // 1000}"
     return f"{folder}/{object_id}.{width}x{height}{middle}{guess_extension(mimetype)}"
 
 
@@ -291,11 +319,50 @@ def key_of(name: str) -> FileKey | None:
     """
     object_type, _, rest = name.partition("/")
     match = _FILE_NAME.fullmatch(rest.rpartition("/")[2])
-    mimetype = _MIMETYPES.get(match[5]) if match else None
-    if match is None or mimetype is None or not _is_segment(object_type):
+    if match is None:
+        return _key_of_variant(name)
+    mimetype = _MIMETYPES.get(match[5])
+    if mimetype is None or not _is_segment(object_type):
         return None
     key = FileKey(object_type, int(match[1]), int(match[2]), int(match[3]), mimetype, match[4])
     return key if name_of(key) == name else None
+
+
+def original_of(key: FileKey) -> FileKey | None:
+    """Tell which file a variant was made of.
+
+    :param key: the key of any file
+    :returns: the key of its original; ``None`` for an original and for a thumbnail, which have rows
+
+    >>> variant = key_of('user/1/0/1.640x480.k3v9q2-png/64x48.2f1c.webp')
+    >>> variant[2:]
+    (64, 48, 'image/webp', '640x480.k3v9q2-png_.2f1c')
+    >>> name_of(original_of(variant))
+    'user/1/0/1.640x480.k3v9q2.png'
+    """
+    match = None if key.revision is None else _VARIANT_REVISION.fullmatch(key.revision)
+    mimetype = None if match is None else _MIMETYPES.get(f".{match[2]}")
+    if match is None or mimetype is None:
+        return None
+    size, _, revision = match[1].partition(".")
+    width, _, height = size.partition("x")
+    return FileKey(key.object_type, key.object_id, int(width), int(height), mimetype, revision or None)
+
+
+def folder_of_variants(original: FileKey) -> str:
+    """Make the name of the folder that an original's variants lie in.
+
+    :param original: the key of the original
+    :returns: a relative path, with slashes, not quoted
+    :raises ValueError: when the key cannot be a name, or is that of a variant
+
+    >>> folder_of_variants(FileKey('user', 1, 640, 480, 'image/png', 'k3v9q2'))
+    'user/1/0/1.640x480.k3v9q2-png'
+    """
+    if original_of(original) is not None:
+        raise ValueError(f"expected an original or a thumbnail, got a variant: {original!r}")
+    stem, _, suffix = name_of(original).rpartition(".")
+    return f"{stem}-{suffix}"
 
 
 def mimetype_of(name: str) -> str | None:
@@ -307,20 +374,8 @@ def mimetype_of(name: str) -> str | None:
     >>> mimetype_of('1.640x480.jpe')
     'image/jpeg'
     """
-    return _MIMETYPES.get(name[name.rfind(".") :].lower())
-
-
-def revision_of(name: str) -> str | None:
-    """Read the revision from the name of a file.
-
-    :param name: a relative path, with slashes, not quoted; from anybody
-    :returns: the revision, or ``None`` when the name has none, or is not that of a stored file
-
-    >>> revision_of('user-picture/42/17/17042.640x480.k3v9q2.jpe')
-    'k3v9q2'
-    """
-    key = key_of(name)
-    return None if key is None else key.revision
+    suffix = name[name.rfind(".") :].lower()
+    return _MIMETYPES.get(suffix) or _VARIANT_TYPES.get(suffix)
 
 
 def path_of(folder: str, name: str) -> str | None:
@@ -341,6 +396,19 @@ def path_of(folder: str, name: str) -> str | None:
     if "//" in rooted or "/." in rooted or "\\" in name or "\0" in name or rooted.endswith("/"):
         return None
     return folder + rooted
+
+
+def _key_of_variant(name: str) -> FileKey | None:
+    folder, _, last = name.rpartition("/")
+    match = _VARIANT_NAME.fullmatch(last)
+    stem, hyphen, suffix = folder.rpartition("-")
+    original = key_of(f"{stem}.{suffix}") if match is not None and hyphen and suffix.isalnum() else None
+    if match is None or original is None or match[4] not in _VARIANT_TYPES:
+        return None
+    before = folder.rpartition("/")[2].removeprefix(f"{original.object_id}.")
+    mimetype, revision = _VARIANT_TYPES[match[4]], f"{before}_{match[3]}"
+    key = original._replace(width=int(match[1]), height=int(match[2]), mimetype=mimetype, revision=revision)
+    return key if _VARIANT_REVISION.fullmatch(revision) and name_of(key) == name else None
 
 
 def _is_segment(text: str) -> bool:

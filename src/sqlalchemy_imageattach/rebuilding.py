@@ -36,11 +36,11 @@ from .bulk.keys import ALL_KEYS, KeyRange, check_keys
 from .concurrency import side_by_side
 from .entity import Image
 from .entity.attaching import Incoming, insert
-from .entity.image_set import POLICY_KEY
 from .entity.image_subsets import MultipleImageSet
 from .entity.query import BaseImageQuery
 from .entity.sizes import Wanted
 from .entity.thumbnails import claim, find_made, inherited, make
+from .entity.variants import POLICY_KEY
 from .exc import InvalidImageError
 from .imaging import ImagePolicy
 from .naming import FileKey

@@ -21,7 +21,7 @@ from __future__ import annotations
 import datetime
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar, TypedDict, cast
 
@@ -79,6 +79,10 @@ class Store:
     #: How many files are put, or deleted, side by side: by one flush, after one commit.  Set it on the class or on a
     #: store.
     workers: int = 16
+
+    #: What stands behind the URLs of variants of this store's files: a
+    #: :class:`~sqlalchemy_imageattach.variants.Variants`, or nothing.
+    variants: object | None = None
 
     _takes_revision: ClassVar[bool] = False
 
@@ -171,6 +175,37 @@ class Store:
         :raises NotImplementedError: when the store has no such method; it cannot be audited then
         """
         raise NotImplementedError(f"{type(self).__qualname__} cannot list its files; it has to implement list_files()")
+
+    # What a store may implement for variants: files that are made of others, and have no rows.
+
+    def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
+        """List the variants of an original that the store holds; optional.
+
+        :param original: the key of the original, which need not be there any more
+        :returns: an iterator over their files
+        :raises NotImplementedError: when the store has no such method
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} cannot list variants; it needs list_variants()")
+
+    def delete_variants(self, original: FileKey) -> None:
+        """Delete the variants of an original; a store that cannot list them keeps them until an audit sweeps it.
+
+        :param original: the key of the original
+        :raises OSError: when one is there, and stays
+        """
+        try:
+            for file in self.list_variants(original):
+                file.remove()
+        except NotImplementedError:
+            pass
+
+    def alone(self, key: FileKey) -> AbstractContextManager[None]:
+        """Keep other processes from making the same file; by default they may.
+
+        :param key: the key of the file
+        :returns: a context manager; its block may have to wait
+        """
+        return nullcontext()
 
     # The same by key, for the layers above.
 

@@ -5,36 +5,45 @@ Whoever imports :mod:`sqlalchemy_imageattach.entity` imports this, so that no im
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.orm import Mapper, QueryableAttribute, Relationship, relationship
+from sqlalchemy.orm import Mapper, Relationship, relationship
 
 from ..imaging import ImagePolicy
 from ..store import Store
 from ..transactions.flush import listen_to_images
 from ..transactions.owner_keys import listen_to_owners
 from ..transactions.which_store import INFO_KEY
+from ..variants.transform import Transform
 from .image import Image
-from .image_set import POLICY_KEY, SingleImageSet
+from .image_set import SingleImageSet
 from .image_subsets import MultipleImageSet
 from .key_index import watch_keys
+from .variants import POLICY_KEY, VARIANTS_KEY
 
-__all__ = ("image_attachment", "policy_of")
+__all__ = ("image_attachment",)
 
 
 def image_attachment(
-    *args: Any, store: Store | None = None, policy: ImagePolicy | None = None, **kwargs: Any
+    *args: Any,
+    store: Store | None = None,
+    policy: ImagePolicy | None = None,
+    variants: Mapping[str, Transform] | None = None,
+    **kwargs: Any,
 ) -> Relationship[Any]:
     """Declare an attribute that images are attached to: a :func:`~sqlalchemy.orm.relationship` to an image class.
 
     :param args: as :func:`~sqlalchemy.orm.relationship` takes them; first the image class, or its name
     :param store: the store to use where none is given and none is current
     :param policy: which images are accepted, and how large they may be
+    :param variants: presets, by their names: see :meth:`.Image.variant`
     :param kwargs: as :func:`~sqlalchemy.orm.relationship` takes them.  With ``uselist=True`` the attribute is a
         :class:`MultipleImageSet` of many originals, told apart by a key column of the image class; else it is an
         :class:`ImageSet` with one.  With ``lazy="dynamic"`` it is a query that never loads all of them.
     :returns: the relationship
+    :raises TypeError: when ``variants`` are no Transforms by their names
     :raises ValueError: for ``lazy="write_only"``, whose collections are no image sets
 
     >>> image_attachment("UserPicture", cascade="all").cascade.delete_orphan
@@ -57,22 +66,17 @@ def image_attachment(
         info[INFO_KEY] = store
     if policy is not None:
         info[POLICY_KEY] = policy
+    if variants is not None:
+        info[VARIANTS_KEY] = _checked_presets(variants)
     declared: Relationship[Any] = relationship(*args, info=info, **kwargs)
     return declared
 
 
-def policy_of(attribute: QueryableAttribute[Any]) -> ImagePolicy:
-    """Tell what an attribute accepts: for a form that shows it, or checks a file before it is attached.
-
-    :param attribute: an attribute, such as ``User.picture``
-    :returns: the policy that :func:`image_attachment` was given, else the default one
-
-    >>> from models import User  # your own
-    >>> "image/webp" in policy_of(User.picture).accept
-    True
-    """
-    policy: ImagePolicy = attribute.property.info.get(POLICY_KEY) or ImagePolicy()
-    return policy
+def _checked_presets(variants: Mapping[str, Transform]) -> dict[str, Transform]:
+    for name, transform in variants.items():
+        if not isinstance(name, str) or not isinstance(transform, Transform):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"expected variants to be Transforms by their names, got {name!r}: {transform!r}")
+    return dict(variants)
 
 
 def _configure(mapper: Mapper[Any], cls: type[Any]) -> None:

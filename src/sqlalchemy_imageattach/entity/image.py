@@ -16,13 +16,15 @@ from sqlalchemy import Boolean, Column, DateTime, Integer, String, inspect, tupl
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, Mapper, object_session
+from sqlalchemy.sql.functions import now
 
 from ..concurrency import call, run
 from ..context import current_store
 from ..store import Store
 from ..transactions.pending import ATTRIBUTE, attachment_of
 from ..transactions.which_store import find_store
-from .html import img
+from ..variants.html import img
+from .variants import WithVariants
 
 __all__ = ("Image",)
 
@@ -50,12 +52,7 @@ class _ObjectType:
         return sys.intern(str(name).replace("_", "-"))
 
 
-def _now() -> datetime.datetime:
-    # A plain function: tools that read models, such as DTOs and admin forms, call what is not one, or refuse it.
-    return datetime.datetime.now(datetime.UTC)
-
-
-class Image:
+class Image(WithVariants):
     """A mixin for entities that are images: one row, one file, of one size.
 
     Columns that it adds: ``width`` and ``height`` (pixels; part of the primary key), ``mimetype``, ``original``,
@@ -83,7 +80,7 @@ class Image:
         height = Column("height", Integer, primary_key=True, autoincrement=False)
         mimetype = Column("mimetype", String(255), nullable=False)
         original = Column("original", Boolean, nullable=False, default=False)
-        created_at = Column("created_at", _DATE_TIME, nullable=False, default=_now)
+        created_at = Column("created_at", _DATE_TIME, nullable=False, default=now())
         revision = Column("revision", String(16), nullable=True)
         object_type = _ObjectType()
 
@@ -216,10 +213,14 @@ class Image:
         ...     print(user.picture.img(alt="A cat", class_="round"))
         <img src="..." width="640" height="480" alt="A cat" loading="lazy" decoding="async" class="round">
         """
-        return img(self.locate(), self.width, self.height, **_IMG_ATTRIBUTES | attributes)
+        store = attributes.pop("store", current_store)
+        return img(self.locate(store), self.width, self.height, **_IMG_ATTRIBUTES | attributes)
 
     def __html__(self) -> str:
         return Markup('<img src="{}" width="{}" height="{}">').format(self.locate(), self.width, self.height)
+
+    def image_of_variants(self) -> Any:
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         # Bytes that are not committed yet stay here.

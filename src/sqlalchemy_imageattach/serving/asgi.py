@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from .hosts import Hosts, quote_root, server_host, set_base_url
-from .resources import Source
+from .resources import Pending, Source
 from .responses import DEFAULT_RULES, REQUEST_HEADERS, Body, Request, Response, Rules, respond
 
 __all__ = ("ImageServer",)
@@ -78,7 +78,13 @@ class ImageServer:
                 text = value.decode("latin-1")
                 # Several lines of one header are one list.
                 headers[_HEADERS[key]] = f"{headers[_HEADERS[key]]}, {text}" if _HEADERS[key] in headers else text
-        response = await asyncio.to_thread(respond, Request(scope["method"], name, headers), self.source, self.rules)
+        request = Request(scope["method"], name, headers)
+        try:
+            response = await asyncio.to_thread(respond, request, self.source, self.rules, wait=False)
+        except Pending as pending:
+            # Without a thread, so that those who wait leave the others to those who need not.
+            await asyncio.wait([asyncio.wrap_future(pending.future)], timeout=pending.patience)
+            response = await asyncio.to_thread(respond, request, self.source, self.rules, waited_for=pending)
         body = response.body
         try:
             await send(_start(response))

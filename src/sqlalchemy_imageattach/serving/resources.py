@@ -11,14 +11,16 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future
 from functools import lru_cache
 from typing import IO, NamedTuple, Protocol
 
 from ..exc import StoreError
-from ..naming import FileKey, former_names_of, key_of, path_of, revision_of
+from ..naming import FileKey, former_names_of, key_of, original_of, path_of
 from ..store import Store, takes_revision
 
-__all__ = ("Folder", "Found", "Source", "Stored", "etag_of")
+__all__ = ("Folder", "Found", "NotServed", "Pending", "Source", "Stored", "etag_of")
 
 
 class Found(NamedTuple):
@@ -45,6 +47,32 @@ class Found(NamedTuple):
             close()
 
 
+class NotServed(Exception):
+    """Raised by a source that has a better answer than "not found".
+
+    :param status: 404, 422 or 503
+    :param headers: more headers of the response, such as how long it may be cached
+    """
+
+    def __init__(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(f"answered with {status}")
+        self.status = status
+        self.headers = list(headers)
+
+
+class Pending(Exception):
+    """Raised by a source for a file that is being made.
+
+    :param future: ends when the file is there, or with :exc:`NotServed`
+    :param patience: how long to wait for that, in seconds
+    """
+
+    def __init__(self, future: Future[None], patience: float) -> None:
+        super().__init__("the file is being made")
+        self.future = future
+        self.patience = patience
+
+
 class Source(Protocol):
     """Where files are found."""
 
@@ -53,6 +81,8 @@ class Source(Protocol):
 
         :param name: a relative path with slashes; from anybody
         :returns: the file, or ``None`` when there is none of this name
+        :raises NotServed: when there is a better answer
+        :raises Pending: when the file is being made
         """
 
     def url(self, name: str) -> str | None:
@@ -175,8 +205,14 @@ def etag_of(name: str) -> str | None:
     >>> etag_of("user/1/0/1.640x480.k3v9q2.png")
     '"k3v9q2"'
     """
-    revision = revision_of(name)
-    return None if revision is None else f'"{revision}"'
+    key = key_of(name)
+    if key is None or key.revision is None:
+        return None
+    original = original_of(key)
+    if original is None:
+        return f'"{key.revision}"'
+    # Of a variant, its signature: it is made of all the rest.
+    return None if original.revision is None else f'"{key.revision.rpartition(".")[2]}"'
 
 
 def _size(file: IO[bytes]) -> int | None:

@@ -16,6 +16,7 @@ import logging
 import mimetypes
 import os
 from collections.abc import Collection, Mapping
+from concurrent import futures
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
@@ -24,7 +25,7 @@ from urllib.parse import quote
 
 from ..naming import mimetype_of
 from .conditions import conditional_status, requested_range
-from .resources import Found, Source, etag_of
+from .resources import Found, NotServed, Pending, Source, etag_of
 
 __all__ = ("DEFAULT_RULES", "REQUEST_HEADERS", "Body", "Request", "Response", "Rules", "respond")
 
@@ -108,14 +109,25 @@ class Rules:
 DEFAULT_RULES: Final = Rules()
 
 
-def respond(request: Request, source: Source, rules: Rules = DEFAULT_RULES, small: int = SMALL) -> Response:
+def respond(
+    request: Request,
+    source: Source,
+    rules: Rules = DEFAULT_RULES,
+    small: int = SMALL,
+    *,
+    wait: bool = True,
+    waited_for: Pending | None = None,
+) -> Response:
     """Answer a request for an image.
 
     :param request: the request
     :param source: where files are found
     :param rules: how they are served
     :param small: up to how many bytes a file of a folder is read at once, and given as bytes
+    :param wait: whether to wait here for a file that is being made
+    :param waited_for: the file that was waited for already, and is there, or never will be
     :returns: the response; who gets it has to close the file of its body
+    :raises Pending: when ``wait`` is false, and the file is being made
 
     >>> import io
     >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -131,7 +143,20 @@ def respond(request: Request, source: Source, rules: Rules = DEFAULT_RULES, smal
     try:
         if rules.redirect and (url := source.url(name)) is not None:
             return _plain(302, request, rules, [("Location", url), ("Cache-Control", "no-store")])
+        if waited_for is not None:
+            if not waited_for.future.done():
+                return _busy(request, rules)
+            waited_for.future.result()
         found = source.find(name)
+    except Pending as pending:
+        if waited_for is not None:
+            return _busy(request, rules)
+        if not wait:
+            raise
+        futures.wait([pending.future], pending.patience)
+        return respond(request, source, rules, small, waited_for=pending)
+    except NotServed as error:
+        return _plain(error.status, request, rules, error.headers)
     except OSError:
         _log.exception("%r cannot be opened", name)
         return _plain(503, request, rules, [("Retry-After", "5")])
@@ -142,6 +167,10 @@ def respond(request: Request, source: Source, rules: Rules = DEFAULT_RULES, smal
     except BaseException:
         found.close()
         raise
+
+
+def _busy(request: Request, rules: Rules) -> Response:
+    return _plain(503, request, rules, [("Retry-After", "2"), ("Cache-Control", "no-store")])
 
 
 def _found(request: Request, found: Found, rules: Rules, small: int) -> Response:
@@ -257,6 +286,7 @@ REASONS: Final[Mapping[int, str]] = {
     405: "Method Not Allowed",
     412: "Precondition Failed",
     416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
     503: "Service Unavailable",
 }
 

@@ -11,29 +11,38 @@ It must always be true that
 """
 
 # The functions of `os`, since pathlib objects would be a third of the cost of storing a small file.
-# ruff: noqa: PTH100, PTH102, PTH105, PTH107, PTH120, PTH123
+# ruff: noqa: PTH100, PTH102, PTH105, PTH106, PTH107, PTH116, PTH120, PTH123
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 import errno
+import hashlib
 import os
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import IO, TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where several processes may make the same file, and each a whole one
+    fcntl = None  # type: ignore[assignment]
 
 from ..exc import ImageNotFoundError, StoreError
 from ..file import send
-from ..naming import SUFFIXES, FileKey, former_names_of, guess_extension, key_of, name_of, path_of
+from ..naming import SUFFIXES, FileKey, folder_of_variants, former_names_of, guess_extension, key_of, name_of, path_of
+from ..serving.asgi import ASGIApplication, ImageServer
 from ..serving.hosts import ANY_HOST, Hosts
 from ..serving.resources import Folder, Source
 from ..serving.responses import DEFAULT_RULES, Rules
-from ..serving.wsgi import StaticServerMiddleware
+from ..serving.wsgi import ServerMiddleware, StaticServerMiddleware
 from ..store import Store, StoredFile
+from ..variants.served import with_variants
+from ..variants.variant import VariantUrls
 from .http import HttpExposure
 
 if TYPE_CHECKING:
@@ -47,7 +56,7 @@ __all__ = (
     "guess_extension",
 )
 
-# Folders above a file: object type, object id % 1000, object id // 1000.
+# Folders above a file: object type, object id % 1000, object id // 1000.  Variants lie one deeper.
 _DEPTH = 3
 _DEBRIS = re.compile(r"\.[0-9a-f]{16}\.tmp")
 # How often another process may remove a folder that has just been made.
@@ -149,6 +158,36 @@ class BaseFileSystemStore(Store):
         """
         return self._list_folder(self._folder, "", _DEPTH)
 
+    def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
+        folder = folder_of_variants(original)
+        return self._list_folder(self._path(folder), f"{folder}/", -1)
+
+    def delete_variants(self, original: FileKey) -> None:
+        super().delete_variants(original)
+        with contextlib.suppress(OSError):
+            os.rmdir(self._path(folder_of_variants(original)))
+
+    @contextlib.contextmanager
+    def alone(self, key: FileKey) -> Iterator[None]:
+        """Keep other processes from making the same file, by a lock that ends with the process that holds it.
+
+        :param key: the key of the file
+        :returns: a context manager; its block may have to wait
+        """
+        path = self._path(name_of(key))
+        folder = _parent(path)
+        # Named as what an interrupted write leaves, since it stays there when the process is killed.
+        lock = f"{folder}/.{hashlib.sha256(path.encode()).hexdigest()[:16]}.tmp"
+        descriptor = _locked(lock)
+        try:
+            yield
+        finally:
+            _remove(lock)
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                # Only if nothing was put.
+                os.rmdir(folder)
+
     def _list_folder(self, folder: str, prefix: str, depth: int) -> Iterator[StoredFile]:
         try:
             entries = os.scandir(folder)
@@ -157,9 +196,9 @@ class BaseFileSystemStore(Store):
         with entries:
             for entry in entries:
                 name = prefix + entry.name
-                if depth and entry.is_dir(follow_symlinks=False):
+                if depth >= 0 and entry.is_dir(follow_symlinks=False):
                     yield from self._list_folder(entry.path, f"{name}/", depth - 1)
-                elif not depth and entry.is_file(follow_symlinks=False):
+                elif depth <= 0 and entry.is_file(follow_symlinks=False):
                     key = key_of(name)
                     if key is None and not _DEBRIS.fullmatch(entry.name):
                         continue
@@ -185,20 +224,53 @@ class FileSystemStore(BaseFileSystemStore):
     :param path: the folder; it is made when the first file is stored
     :param base_url: the URL of the folder
     :param sync: whether what is stored survives a power cut from then on; false is faster
+    :param variants: makes variants of the images when they are first asked for: the web server has to hand requests for
+        files that are not there to :meth:`wsgi_middleware` or :meth:`asgi_middleware`
 
     >>> store = FileSystemStore(path='/var/local/yourapp/images', base_url='http://images.yourapp.com/')
     >>> store.get_url('user-picture', 1, 640, 480, 'image/png')
     'http://images.yourapp.com/user-picture/1/0/1.640x480.png'
     """
 
-    def __init__(self, path: str | os.PathLike[str], base_url: str, sync: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        base_url: str,
+        sync: bool = True,
+        *,
+        variants: VariantUrls | None = None,
+    ) -> None:
         super().__init__(path, sync)
         self._base_url = base_url if base_url.endswith("/") else f"{base_url}/"
+        self.variants = variants
 
     @property
     def base_url(self) -> str:
         """The URL of the folder, a slash at its end."""
         return self._base_url
+
+    def wsgi_middleware(self, app: WSGIApplication) -> ServerMiddleware:
+        """Make a WSGI application that serves what the web server did not find, and leaves all else to another one.
+
+        :param app: the other application
+        :returns: the application
+        """
+        return ServerMiddleware(app, self._url_path, self._source())
+
+    def asgi_middleware(self, app: ASGIApplication | None = None) -> ImageServer:
+        """Make an ASGI application that serves what the web server did not find, and leaves all else to another one.
+
+        :param app: the other application; without, all other requests are answered with 404
+        :returns: the application
+        """
+        return ImageServer(app, self._url_path, self._source())
+
+    @property
+    def _url_path(self) -> str:
+        return unquote(urlsplit(self._base_url).path)
+
+    def _source(self) -> Source:
+        return with_variants(Folder(self._folder), self)
 
 
 class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
@@ -211,6 +283,7 @@ class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
     :param sync: whether what is stored survives a power cut from then on; false is faster
     :param rules: how images are served
     :param hosts: what to believe about the host of a request
+    :param variants: makes variants of the images when they are first asked for
     :raises TypeError: when ``host_url_getter`` cannot be called
 
     >>> store = HttpExposedFileSystemStore('userimages', 'images/', host_url_getter=lambda: 'https://example.com/')
@@ -228,8 +301,9 @@ class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
         sync: bool = True,
         rules: Rules = DEFAULT_RULES,
         hosts: Hosts = ANY_HOST,
+        variants: VariantUrls | None = None,
     ) -> None:
-        HttpExposure.__init__(self, prefix, host_url_getter, cors, rules, hosts)
+        HttpExposure.__init__(self, prefix, host_url_getter, cors, rules, hosts, variants)
         BaseFileSystemStore.__init__(self, path, sync)
 
     def wsgi_middleware(self, app: WSGIApplication) -> StaticServerMiddleware:
@@ -242,10 +316,12 @@ class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
         >>> store = HttpExposedFileSystemStore('userimages', 'images/')
         >>> app = store.wsgi_middleware(demo_app)
         """
-        return StaticServerMiddleware(app, self.prefix, self._folder, 1 << 16, rules=self.rules, hosts=self.hosts)
+        made = StaticServerMiddleware(app, self.prefix, self._folder, 1 << 16, rules=self.rules, hosts=self.hosts)
+        made.source = self._source()
+        return made
 
     def _source(self) -> Source:
-        return Folder(self._folder)
+        return with_variants(Folder(self._folder), self)
 
 
 def _parent(path: str) -> str:
@@ -265,6 +341,29 @@ def _create(path: str) -> tuple[int, list[str]]:
             with contextlib.suppress(FileNotFoundError):
                 changed += _make_folders(_parent(path))
     raise FileNotFoundError(errno.ENOENT, "folders were removed as fast as they were made", path)
+
+
+def _locked(path: str) -> int:
+    """Open a file that no other process has opened by this function, and make the folders above it."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        except FileNotFoundError:
+            with contextlib.suppress(FileNotFoundError):
+                _make_folders(_parent(path))
+            continue
+        try:
+            if fcntl is None:
+                return descriptor
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # The one that had it has removed it.
+        os.close(descriptor)
 
 
 def _make_folders(folder: str) -> list[str]:

@@ -9,6 +9,7 @@ one's own.  :class:`~sqlalchemy_imageattach.stores.fs.HttpExposedFileSystemStore
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,6 +21,8 @@ from ..serving.resources import Source, Stored
 from ..serving.responses import DEFAULT_RULES, Rules
 from ..serving.wsgi import ServerMiddleware
 from ..store import Store, StoredFile
+from ..variants.served import with_variants
+from ..variants.variant import VariantUrls
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -35,6 +38,7 @@ class HttpExposure:
     :param cors: whether pages of other origins may read the images: true for any origin, or a list of them
     :param rules: how images are served
     :param hosts: what to believe about the host of a request
+    :param variants: makes variants of the images when they are first asked for
     :raises TypeError: when ``host_url_getter`` cannot be called
     """
 
@@ -45,6 +49,7 @@ class HttpExposure:
         cors: bool | Collection[str],
         rules: Rules,
         hosts: Hosts,
+        variants: VariantUrls | None,
     ) -> None:
         if host_url_getter is not None and not callable(host_url_getter):
             raise TypeError(f"host_url_getter must be callable, not {host_url_getter!r}")
@@ -54,6 +59,7 @@ class HttpExposure:
         self.cors = cors
         self.rules = replace(rules, cors=cors) if cors else rules
         self.hosts = hosts
+        self.variants: object | None = variants
 
     @property
     def base_url(self) -> str:
@@ -84,6 +90,7 @@ class HttpExposedStore(HttpExposure, Store):
     :param cors: whether pages of other origins may read the images: true for any origin, or a list of them
     :param rules: how images are served; ``Rules(redirect=True)`` sends browsers to the store's own URLs
     :param hosts: what to believe about the host of a request
+    :param variants: makes variants of the images when they are first asked for
     :raises TypeError: when ``host_url_getter`` cannot be called
 
     >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -101,8 +108,9 @@ class HttpExposedStore(HttpExposure, Store):
         *,
         rules: Rules = DEFAULT_RULES,
         hosts: Hosts = ANY_HOST,
+        variants: VariantUrls | None = None,
     ) -> None:
-        super().__init__(prefix, host_url_getter, cors, rules, hosts)
+        super().__init__(prefix, host_url_getter, cors, rules, hosts, variants)
         self.wrapped = store
 
     def wsgi_middleware(self, app: WSGIApplication) -> ServerMiddleware:
@@ -114,7 +122,16 @@ class HttpExposedStore(HttpExposure, Store):
         return ServerMiddleware(app, self.prefix, self._source(), rules=self.rules, hosts=self.hosts)
 
     def _source(self) -> Source:
-        return Stored(self.wrapped)
+        return with_variants(Stored(self.wrapped), self)
+
+    def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
+        return self.wrapped.list_variants(original)
+
+    def delete_variants(self, original: FileKey) -> None:
+        self.wrapped.delete_variants(original)
+
+    def alone(self, key: FileKey) -> AbstractContextManager[None]:
+        return self.wrapped.alone(key)
 
     @property
     def workers(self) -> int:  # type: ignore[override]  # set it on the store that does the work

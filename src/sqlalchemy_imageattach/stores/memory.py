@@ -14,7 +14,7 @@ from typing import IO
 from urllib.parse import quote
 
 from ..exc import ImageNotFoundError
-from ..naming import SUFFIXES, FileKey, key_of, name_of
+from ..naming import SUFFIXES, FileKey, folder_of_variants, key_of, name_of
 from ..store import Store, StoredFile
 
 __all__ = ("MemoryStore",)
@@ -75,6 +75,10 @@ class MemoryStore(Store):
     def list_files(self) -> Iterator[StoredFile]:
         for name, (content, modified) in self._files.copy().items():
             yield StoredFile(name, len(content), modified, key_of(name), partial(self._remove, name))
+
+    def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
+        folder = f"{folder_of_variants(original)}/"
+        return (file for file in self.list_files() if file.name.startswith(folder))
 
     def _remove(self, name: str) -> None:
         self._files.pop(name, None)

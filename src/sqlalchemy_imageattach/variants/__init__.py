@@ -1,0 +1,28 @@
+"""Every size by URL: variants of images, made when they are first asked for.
+
+::
+
+    __init__    the face
+    transform   what an application asks for
+    geometry    which part of an original that is, and how large
+    recipe      what is left to do, and how it is written in a name
+    signing     the whole name, signed
+    variant     a picture that was made of another, or will be
+    markup      srcset, <picture>, <link>
+    html        elements, escaped
+    making      the bytes
+    line        who makes them, one at a time
+    maker       URLs, and the making when they are asked for
+    served      where a server finds them
+
+It must always be true that a page costs no query, no look at a store and no decoding: a name says all that is to be
+done, and the first request for it has that done.
+"""
+
+from __future__ import annotations
+
+from .maker import Variants
+from .transform import Source, Transform
+from .variant import Variant
+
+__all__ = ("Source", "Transform", "Variant", "Variants")

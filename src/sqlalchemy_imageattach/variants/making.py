@@ -1,0 +1,72 @@
+"""Making the bytes of a variant.
+
+It must always be true that what is asked of uploads is not asked again of an original that is stored: only the limits
+of decoding hold, and they are checked before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import IO
+
+from ..imaging import ImagePolicy, attention, probe, resize
+from ..imaging.types import ANIMATED_TYPES
+from .geometry import Window, inside
+from .recipe import Recipe
+
+__all__ = ("limits_of", "make")
+
+
+def limits_of(policy: ImagePolicy) -> ImagePolicy:
+    """Leave of a policy what keeps a server alive.
+
+    :param policy: what is accepted of uploads
+    :returns: the same, without wishes
+
+    >>> limits_of(ImagePolicy(min_side=200)).min_side
+    """
+    return dataclasses.replace(
+        policy, types=None, min_side=None, max_side=None, min_aspect_ratio=None, max_aspect_ratio=None
+    )
+
+
+def make(file: IO[bytes], recipe: Recipe, original: tuple[int, int], policy: ImagePolicy) -> IO[bytes]:
+    """Make the bytes of a variant.
+
+    :param file: the original: readable, seekable and binary
+    :param recipe: what is to be done
+    :param original: width and height of the original, as its row has them, in pixels
+    :param policy: the limits
+    :returns: a readable binary file, at its position 0, which the caller closes
+    :raises InvalidImageError: when the original cannot be decoded, or is beyond a limit
+    """
+    info = probe(file, policy)
+    window = recipe.window
+    size = (info.width, info.height)
+    if size != original:
+        # The original library did not turn what a camera held upright, and its rows have the size before that.
+        window = _centred(inside(recipe[:2], size), size)
+    elif recipe.attention:
+        left, top, width, height = window or (0, 0, *size)
+        shape = inside(recipe[:2], (width, height))
+        x, y = attention(file, info, (left, top, width, height), shape, policy)
+        window = x, y, *shape
+    area = size if window is None else window[2:]
+    width, height = inside(area, recipe[:2]) if recipe.padded else recipe[:2]
+    return resize(
+        file,
+        info,
+        width,
+        height,
+        window=window,
+        canvas=recipe[:2] if recipe.padded else None,
+        background=recipe.background,
+        mimetype=recipe.mimetype,
+        quality=recipe.quality or None,
+        first_frame=recipe.first_frame or recipe.mimetype not in ANIMATED_TYPES,
+        policy=policy,
+    ).file
+
+
+def _centred(size: tuple[int, int], area: tuple[int, int]) -> Window:
+    return (area[0] - size[0]) // 2, (area[1] - size[1]) // 2, *size
