@@ -275,6 +275,11 @@ def _apng(
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
 
 
+def _with_profile(data: bytes) -> bytes:
+    at = data.index(b"acTL") - 4
+    return data[:at] + _iccp(matrix_profile(gamma=1.0)) + data[at:]
+
+
 def _dot(color: str | tuple[int, ...], width: int = 32, height: int = 24) -> Image.Image:
     return Image.new("RGBA", (width, height), color)  # type: ignore[arg-type]
 
@@ -298,6 +303,10 @@ for _disposal in (0, 1, 2):
 PICTURES.add(
     "frames, the first disposed to what was before",
     lambda: _apng([(sample("RGBA"), 0, 0, 2, 0), (_dot("blue"), 8, 8, 0, 1)]),
+)
+PICTURES.add(
+    "frames with a profile",
+    lambda: _with_profile(_apng([(sample("RGBA"), 0, 0, 0, 0), (_dot("blue"), 8, 8, 0, 1)])),
 )
 PICTURES.add(
     "frames beside the default picture",

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import tempfile
+from collections.abc import Iterator
 from typing import IO, Any
 
 from PIL import Image
 
+from ..headers import gif
 from . import bitmaps
 from .fork_guard import vips_may_work
 from .job import PIXELS_IN_MEMORY, Job
@@ -22,7 +25,6 @@ __all__ = ("encoded",)
 _SAVERS: dict[str, dict[str, Any]] = {
     "image/avif": {"format": "AVIF", "quality": 60, "speed": 8},
     "image/bmp": {"format": "BMP"},
-    "image/gif": {"format": "GIF"},
     "image/jpeg": {"format": "JPEG"},
     "image/png": {"format": "PNG"},
     "image/tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
@@ -62,13 +64,16 @@ def _on_disk() -> IO[bytes]:
 
 def _write(job: Job, file: IO[bytes], frames: list[Image.Image], durations: list[float]) -> None:
     if job.mimetype == "image/gif" and vips_may_work():
-        from .libvips import gif
+        from . import libvips
 
         rgba = b"".join(frame.convert("RGBA").tobytes() for frame in frames)
-        file.write(gif(rgba, *frames[0].size, [round(duration) for duration in durations], job.header.plays))
+        file.write(libvips.gif(rgba, *frames[0].size, [round(duration) for duration in durations], job.header.plays))
         return
     if job.mimetype == "image/bmp" and "A" in frames[0].mode:
         file.write(bitmaps.with_alpha(frames[0].convert("RGBA")))
+        return
+    if job.mimetype == "image/gif":
+        file.writelines(_gif(frames, durations, job.header.plays))
         return
     options = dict(_SAVERS[job.mimetype])
     if job.mimetype in _OF_QUALITY:
@@ -79,9 +84,6 @@ def _write(job: Job, file: IO[bytes], frames: list[Image.Image], durations: list
         options |= {"lossless": True, "quality": _LOSSLESS_EFFORT}
     if job.mimetype == "image/jpeg":
         frames = [_flattened(frames[0])]
-    elif job.mimetype == "image/gif":
-        frames = [_of_few_colors(frame) for frame in frames]
-        options |= {"disposal": 2} if any("transparency" in frame.info for frame in frames) else {}
     elif job.mimetype == "image/png" and job.colors and len(frames) == 1:
         frames = [_as_few_colors(frames[0], job.colors)]
     if len(frames) > 1:
@@ -105,11 +107,7 @@ _LOSSLESS_EFFORT = 50
 
 def _plays(job: Job) -> dict[str, int]:
     """Say how often an animation is played, in the words of its type."""
-    plays = job.header.plays
-    if job.mimetype == "image/gif":
-        # It counts how often it is played again.
-        return {} if plays == 1 else {"loop": max(0, plays - 1)}
-    return {} if job.mimetype == "image/avif" else {"loop": plays}
+    return {} if job.mimetype == "image/avif" else {"loop": job.header.plays}
 
 
 def _flattened(image: Image.Image) -> Image.Image:
@@ -127,6 +125,26 @@ def _of_few_colors(image: Image.Image) -> Image.Image:
         made.paste(_GIF_COLORS, mask=clear)
         made.info["transparency"] = _GIF_COLORS
     return made
+
+
+def _gif(frames: list[Image.Image], durations: list[float], plays: int) -> Iterator[bytes]:
+    """Encode frames one by one, each whole: what Pillow leaves out of later ones is not always there."""
+    yield b"GIF89a" + struct.pack("<HHBBB", *frames[0].size, 0, 0, 0)
+    if len(frames) > 1 and plays != 1:
+        yield b"\x21\xff\x0bNETSCAPE2.0\3\1" + struct.pack("<H", max(0, plays - 1)) + b"\0"
+    of_few_colors = [_of_few_colors(frame) for frame in frames]
+    # What is transparent shows nothing of the frame before; and a decoder may only clear what has a transparent colour.
+    flags = gif.CLEARS | gif.HAS_CLEAR if any("transparency" in made.info for made in of_few_colors) else 0
+    for made, duration in zip(of_few_colors, durations, strict=True):
+        alone = io.BytesIO()
+        made.save(alone, "GIF", optimize=False, interlace=0)
+        data = alone.getbuffer()
+        yield b"\x21\xf9\4" + struct.pack("<BHBB", flags, round(duration / 10), _GIF_COLORS, 0)
+        (start, end) = next((start, end) for kind, start, end in gif.blocks(data) if kind == gif.IMAGE)
+        table = data[13 : gif.screen_end(data)]
+        # The flags of the screen say how long the table is, and here it is the frame's own.
+        yield bytes(data[start : start + 9]) + bytes((data[10] & 0x87,)) + bytes(table) + bytes(data[start + 10 : end])
+    yield b";"
 
 
 def _as_few_colors(image: Image.Image, colors: int) -> Image.Image:

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 from .header import CLEARED, HELD_BYTES, KEPT, PUT_BACK, Frame, Header, budget, damaged, truncated, unpack
 
-__all__ = ("EXTENSION", "blocks", "frames", "read", "screen_end")
+__all__ = ("CLEARS", "EXTENSION", "HAS_CLEAR", "IMAGE", "blocks", "frames", "read", "screen_end")
 
 EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL = 0xF9
 # The extensions that say how often an animation is played again: an application's, whose name is 11 bytes long.
 _LOOPS = frozenset((b"\xff\x0bNETSCAPE2.0", b"\xff\x0bANIMEXTS1.0"))
+#: Flags of a control: one colour is transparent, and the area of the frame becomes so afterwards.
+HAS_CLEAR, CLEARS = 0x01, 0x08
 _DISPOSALS = {0: KEPT, 1: KEPT, 2: CLEARED, 3: PUT_BACK, 4: PUT_BACK}
 
 # Bytes a pixel: the canvas, and what it was before.
@@ -87,7 +89,7 @@ def frames(data: memoryview) -> Iterator[Frame]:
         if kind == EXTENSION and data[start + 1] == _CONTROL and end - start >= 8:
             flags, delay, key = unpack("<BHB", data, start + 3)
             duration, disposal = 10 * delay, _DISPOSALS.get(flags >> 2 & 7, KEPT)
-            clear = b"\x21\xf9\x04\x01\0\0" + bytes((key, 0)) if flags & 1 else b""
+            clear = b"\x21\xf9\x04\x01\0\0" + bytes((key, 0)) if flags & HAS_CLEAR else b""
         elif kind == IMAGE:
             left, top, width, height, flags = unpack("<HHHHB", data, start + 1)
             own = bytes(data[start + 10 : start + 10 + _table_size(flags)]) or palette

@@ -50,6 +50,8 @@ _DEFAULT_WIDTH, _DEFAULT_HEIGHT = 300.0, 150.0
 
 _CSS_URL = re.compile(r"""url\(\s*["']?([^"')]*)|@import\s*["']([^"']*)""", re.IGNORECASE)
 
+_UNDRAWN = re.compile(r"\s*data:image/(?:webp|avif)", re.IGNORECASE)
+
 # Errors of expat that come at the end only: it ends too soon.
 _CUT_OFF = frozenset(
     expat.errors.codes[message]
@@ -287,6 +289,10 @@ class _Document(_Prolog):
             if key.rpartition(" ")[2] in ("href", "src"):
                 # A link is followed by a reader, not by the renderer.
                 if element != "a":
+                    if _UNDRAWN.match(value):
+                        raise damaged(
+                            "the SVG embeds a WebP or an AVIF, which is not drawn here; embed a PNG or a JPEG"
+                        )
                     self._refer(value.strip(), f"<{element}>")
             else:
                 self._refer_css(value)

@@ -62,7 +62,8 @@ def read(data: memoryview) -> Header:
         exif = first[b"EXIF"]
         # Some writers keep the introduction that JPEG wants.
         orientation = read_orientation(exif[6:] if bytes(exif[:6]) == b"Exif\0\0" else exif)
-    if flags & HAS_PROFILE and b"ICCP" in first:
+    # Of animations, browsers leave the profile aside.
+    if flags & HAS_PROFILE and not flags & HAS_ANIMATION and b"ICCP" in first:
         profile = colors.of_profile(bytes(first[b"ICCP"]), 3)
     picture = _first_picture(first)
     return Header(
