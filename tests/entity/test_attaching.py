@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from sqlalchemy import Column, ForeignKey, Integer, Unicode, select
 from sqlalchemy.orm import Session, declarative_base, selectinload
+from starlette.datastructures import UploadFile
 from werkzeug.datastructures import FileStorage
 
 from models import Album, User, UserPicture, picture, stored
@@ -544,3 +545,15 @@ def test_photos_are_added_to_an_album_without_a_query_for_each(session, context,
             session.flush()
         counts.append(len(seen))
     assert counts[0] == counts[1] < 10
+
+
+def test_an_upload_whose_read_is_awaited_is_read_as_it_is(session, user, store):
+    user.picture.from_file(UploadFile(io.BytesIO(RED), filename="red.png"), store=store)
+    session.commit()
+    assert user.picture.make_blob(store) == RED
+
+
+def test_the_time_of_an_image_is_of_a_plain_function_that_other_tools_call():
+    default = UserPicture.__table__.c.created_at.default
+    assert default.is_callable
+    assert default.arg(None).tzinfo is datetime.UTC

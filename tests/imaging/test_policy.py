@@ -122,3 +122,8 @@ def test_suffixes_are_what_stored_files_are_called() -> None:
     assert all(suffix.startswith(".") and suffix[1:].isalnum() and suffix.islower() for suffix in SUFFIXES.values())
     with pytest.raises(TypeError):
         SUFFIXES["image/jpeg"] = ".jpg"  # type: ignore[index]
+
+
+def test_a_policy_tells_a_file_chooser_what_it_accepts() -> None:
+    assert ImagePolicy(types=frozenset({"image/webp", "image/avif"})).accept == "image/avif,image/webp"
+    assert set(ImagePolicy().accept.split(",")) == ALL_TYPES

@@ -9,7 +9,8 @@ from typing import IO, assert_type
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from sqlalchemy_imageattach.entity import Image, ImageSet, ImageSubset, MultipleImageSet, image_attachment
+from sqlalchemy_imageattach import ImagePolicy
+from sqlalchemy_imageattach.entity import Image, ImageSet, ImageSubset, MultipleImageSet, image_attachment, policy_of
 
 
 class Base(DeclarativeBase):
@@ -85,3 +86,25 @@ async def the_awaitable_forms_give_the_same(user: User) -> None:
     assert_type(await user.picture.afrom_file(io.BytesIO()), UserPicture)
     assert_type(await user.picture.agenerate_thumbnail(width=150), UserPicture)
     assert_type(await user.picture.require_original().amake_blob(), bytes)
+
+
+async def what_is_awaited_takes_what_its_sibling_takes(user: User, file: IO[bytes], policy: ImagePolicy) -> None:
+    assert_type(await user.picture.afrom_file(file, extra_kwargs={"caption": "A cat"}, policy=policy), UserPicture)
+    assert_type(await user.picture.afrom_blob(b"", policy=policy), UserPicture)
+    assert_type(await user.picture.afrom_raw_file(file, size=(2, 1), mimetype="image/png"), UserPicture)
+    assert_type(await user.picture.agenerate_thumbnail(width=150, filter="lanczos", first_frame=True), UserPicture)
+    await user.picture.afrom_blob(b"", polcy=policy)  # type: ignore[call-arg]
+    await user.picture.agenerate_thumbnail(widht=1)  # type: ignore[call-overload]
+    await user.picture.agenerate_thumbnail(width=1, height=1)  # type: ignore[call-overload]
+
+
+def a_thumbnail_has_one_size(user: User) -> None:
+    assert_type(user.picture.generate_thumbnail(0.5), UserPicture)
+    assert_type(user.picture.generate_thumbnail(height=150, filter="mitchell"), UserPicture)
+    user.picture.generate_thumbnail()  # type: ignore[call-overload]
+    user.picture.generate_thumbnail(width=1, height=1)  # type: ignore[call-overload]
+    user.picture.generate_thumbnail(0.5, width=1)  # type: ignore[call-overload]
+
+
+def an_attribute_has_a_policy() -> None:
+    assert_type(policy_of(User.picture), ImagePolicy)

@@ -26,7 +26,7 @@ The session puts the file into the store while it flushes, and deletes a file wi
 from __future__ import annotations
 
 from ..imaging.types import VECTOR_TYPES
-from .declaring import image_attachment
+from .declaring import image_attachment, policy_of
 from .image import Image
 from .image_set import BaseImageSet, ImageSet, SingleImageSet
 from .image_subsets import ImageSubset, MultipleImageSet
@@ -42,4 +42,5 @@ __all__ = (
     "MultipleImageSet",
     "SingleImageSet",
     "image_attachment",
+    "policy_of",
 )

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import IO, Any, NamedTuple, TypeVar
 
 from sqlalchemy.orm import RelationshipDirection
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.attributes import set_attribute, set_committed_value
 
 from ..imaging import ImagePolicy, probe
 from ..imaging.privacy import strip_metadata
@@ -113,12 +113,13 @@ def insert(
     image: I = cls(*extra_args, **arguments)
     for name in ways_back:
         set_committed_value(image, name, owner)
-    image.width, image.height = size
-    image.mimetype = mimetype
-    image.original = original
-    image.created_at = extra_kwargs.get("created_at") or datetime.datetime.now(datetime.UTC)
+    facts: dict[str, Any] = dict(zip(("width", "height"), size, strict=True), mimetype=mimetype, original=original)
+    facts["created_at"] = extra_kwargs.get("created_at") or datetime.datetime.now(datetime.UTC)
     if "revision" in relationship.mapper.columns:
-        image.revision = new_revision() if attachment.store.takes_revision() else None
+        facts["revision"] = new_revision() if attachment.store.takes_revision() else None
+    for name, value in facts.items():
+        # Not by setattr(): SQLModel's refuses what is no field of Pydantic's.
+        set_attribute(image, name, value)
     for name, value in known.items():
         if value is not None:
             setattr(image, name, value)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.orm import Mapper, Relationship, relationship
+from sqlalchemy.orm import Mapper, QueryableAttribute, Relationship, relationship
 
 from ..imaging import ImagePolicy
 from ..store import Store
@@ -23,7 +23,7 @@ from .image_subsets import MultipleImageSet
 from .key_index import watch_keys
 from .variants import POLICY_KEY, VARIANTS_KEY
 
-__all__ = ("image_attachment",)
+__all__ = ("image_attachment", "policy_of")
 
 
 def image_attachment(
@@ -77,6 +77,20 @@ def _checked_presets(variants: Mapping[str, Transform]) -> dict[str, Transform]:
         if not isinstance(name, str) or not isinstance(transform, Transform):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"expected variants to be Transforms by their names, got {name!r}: {transform!r}")
     return dict(variants)
+
+
+def policy_of(attribute: QueryableAttribute[Any]) -> ImagePolicy:
+    """Tell what an attribute accepts: for a form that shows it, or checks a file before it is attached.
+
+    :param attribute: an attribute, such as ``User.picture``
+    :returns: the policy that :func:`image_attachment` was given, else the default one
+
+    >>> from models import User  # your own
+    >>> "image/webp" in policy_of(User.picture).accept
+    True
+    """
+    policy: ImagePolicy = attribute.property.info.get(POLICY_KEY) or ImagePolicy()
+    return policy
 
 
 def _configure(mapper: Mapper[Any], cls: type[Any]) -> None:

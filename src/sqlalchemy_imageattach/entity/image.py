@@ -16,7 +16,6 @@ from sqlalchemy import Boolean, Column, DateTime, Integer, String, inspect, tupl
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, Mapper, object_session
-from sqlalchemy.sql.functions import now
 
 from ..concurrency import call, run
 from ..context import current_store
@@ -52,6 +51,11 @@ class _ObjectType:
         return sys.intern(str(name).replace("_", "-"))
 
 
+def _now() -> datetime.datetime:
+    # A plain function: tools that read models, such as DTOs and admin forms, call what is not one, or refuse it.
+    return datetime.datetime.now(datetime.UTC)
+
+
 class Image(WithVariants):
     """A mixin for entities that are images: one row, one file, of one size.
 
@@ -80,7 +84,7 @@ class Image(WithVariants):
         height = Column("height", Integer, primary_key=True, autoincrement=False)
         mimetype = Column("mimetype", String(255), nullable=False)
         original = Column("original", Boolean, nullable=False, default=False)
-        created_at = Column("created_at", _DATE_TIME, nullable=False, default=now())
+        created_at = Column("created_at", _DATE_TIME, nullable=False, default=_now)
         revision = Column("revision", String(16), nullable=True)
         object_type = _ObjectType()
 

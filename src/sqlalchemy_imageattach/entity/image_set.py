@@ -24,7 +24,8 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
+from inspect import iscoroutinefunction
+from typing import IO, TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from markupsafe import Markup
 from sqlalchemy import inspect
@@ -50,6 +51,23 @@ from .variants import POLICY_KEY, WithVariants
 __all__ = ("BaseImageSet", "ImageSet", "SingleImageSet")
 
 I = TypeVar("I", bound="Image")  # noqa: E741
+
+
+class Upload(Protocol):
+    """An upload of Starlette, FastAPI or Litestar: its own ``read()`` is awaited, that of its file is not."""
+
+    @property
+    def file(self) -> Any: ...
+
+
+class HowToMake(TypedDict, total=False):
+    """What :meth:`BaseImageSet.generate_thumbnail` takes beside the size."""
+
+    filter: str | int
+    store: Store
+    first_frame: bool
+    _preprocess_image: Callable[[Any], Any] | None
+    _postprocess_image: Callable[[Any], Any] | None
 
 
 class BaseImageSet(WithVariants, Generic[I]):
@@ -126,7 +144,7 @@ class BaseImageSet(WithVariants, Generic[I]):
 
     def from_file(
         self,
-        file: IO[bytes],
+        file: IO[bytes] | Upload,
         store: Store = current_store,
         extra_args: Sequence[Any] | None = None,
         extra_kwargs: Mapping[str, Any] | None = None,
@@ -135,7 +153,7 @@ class BaseImageSet(WithVariants, Generic[I]):
     ) -> I:
         """Attach the image in a file as the original, in place of all that was here before.
 
-        :param file: a readable binary file; read from where it stands to its end, and left open
+        :param file: a readable binary file, or an upload; read from where it stands to its end, and left open
         :param store: the store for the image; by default the current one
         :param extra_args: arguments for the constructor of the image class
         :param extra_kwargs: keyword arguments for it
@@ -148,15 +166,16 @@ class BaseImageSet(WithVariants, Generic[I]):
         >>> user.picture.from_file(photograph, store=store).size
         (640, 480)
         """
-        if not hasattr(file, "read"):
-            # What forms of the standard library's cgi module, and of some frameworks, wrap around the file.
-            file = getattr(file, "file", file)
-        if isinstance(file, io.TextIOBase):
+        content: Any = file
+        if not hasattr(content, "read") or iscoroutinefunction(content.read):
+            # What frameworks wrap around the file of an upload; where its read() is awaited, that of the file is not.
+            content = getattr(content, "file", content)
+        if isinstance(content, io.TextIOBase):
             # A file opened without a "b" in its mode has one opened with it underneath.
-            file = getattr(file, "buffer", file)
-        if not hasattr(file, "read"):
-            raise TypeError(f"expected a readable binary file, and {file!r:.100} has no read()")
-        return self._attach(file, store, None, None, True, extra_args, extra_kwargs, policy)
+            content = getattr(content, "buffer", content)
+        if not hasattr(content, "read"):
+            raise TypeError(f"expected a readable binary file, and {content!r:.100} has no read()")
+        return self._attach(content, store, None, None, True, extra_args, extra_kwargs, policy)
 
     def from_blob(
         self,
@@ -229,6 +248,21 @@ class BaseImageSet(WithVariants, Generic[I]):
             raw_file.seek(position)
 
     # Making other sizes.
+
+    @overload
+    def generate_thumbnail(
+        self, ratio: float, width: None = None, height: None = None, **how: Unpack[HowToMake]
+    ) -> I: ...
+
+    @overload
+    def generate_thumbnail(
+        self, ratio: None = None, *, width: int, height: None = None, **how: Unpack[HowToMake]
+    ) -> I: ...
+
+    @overload
+    def generate_thumbnail(
+        self, ratio: None = None, width: None = None, *, height: int, **how: Unpack[HowToMake]
+    ) -> I: ...
 
     def generate_thumbnail(
         self,
@@ -348,17 +382,67 @@ class BaseImageSet(WithVariants, Generic[I]):
 
     # The same, awaited.
 
-    async def afrom_file(self, file: IO[bytes], store: Store = current_store, **options: Any) -> I:
+    async def afrom_file(
+        self,
+        file: IO[bytes] | Upload,
+        store: Store = current_store,
+        extra_args: Sequence[Any] | None = None,
+        extra_kwargs: Mapping[str, Any] | None = None,
+        *,
+        policy: ImagePolicy | None = None,
+    ) -> I:
         """Await :meth:`from_file`."""
-        return await run(self.from_file, file, store, **options)
+        return await run(self.from_file, file, store, extra_args, extra_kwargs, policy=policy)
 
-    async def afrom_blob(self, blob: bytes, store: Store = current_store, **options: Any) -> I:
+    async def afrom_blob(
+        self,
+        blob: bytes,
+        store: Store = current_store,
+        extra_args: Sequence[Any] | None = None,
+        extra_kwargs: Mapping[str, Any] | None = None,
+        *,
+        policy: ImagePolicy | None = None,
+    ) -> I:
         """Await :meth:`from_blob`."""
-        return await run(self.from_blob, blob, store, **options)
+        return await run(self.from_blob, blob, store, extra_args, extra_kwargs, policy=policy)
 
-    async def agenerate_thumbnail(self, ratio: float | None = None, **options: Any) -> I:
+    async def afrom_raw_file(
+        self,
+        raw_file: IO[bytes],
+        store: Store = current_store,
+        size: tuple[int, int] | None = None,
+        mimetype: str | None = None,
+        original: bool = True,
+        extra_args: Sequence[Any] | None = None,
+        extra_kwargs: Mapping[str, Any] | None = None,
+        *,
+        policy: ImagePolicy | None = None,
+    ) -> I:
+        """Await :meth:`from_raw_file`."""
+        arguments = raw_file, store, size, mimetype, original, extra_args, extra_kwargs
+        return await run(self.from_raw_file, *arguments, policy=policy)
+
+    @overload
+    async def agenerate_thumbnail(
+        self, ratio: float, width: None = None, height: None = None, **how: Unpack[HowToMake]
+    ) -> I: ...
+
+    @overload
+    async def agenerate_thumbnail(
+        self, ratio: None = None, *, width: int, height: None = None, **how: Unpack[HowToMake]
+    ) -> I: ...
+
+    @overload
+    async def agenerate_thumbnail(
+        self, ratio: None = None, width: None = None, *, height: int, **how: Unpack[HowToMake]
+    ) -> I: ...
+
+    async def agenerate_thumbnail(
+        self, ratio: float | None = None, width: int | None = None, height: int | None = None, **how: Unpack[HowToMake]
+    ) -> I:
         """Await :meth:`generate_thumbnail`."""
-        return await run(self.generate_thumbnail, ratio, **options)
+        make_thumbnail: Callable[..., I] = self.generate_thumbnail
+        return await run(make_thumbnail, ratio, width, height, **how)
 
     async def amake_blob(self, store: Store = current_store) -> bytes:
         """Await :meth:`make_blob`."""

@@ -132,6 +132,15 @@ class ImagePolicy:
             if unknown := self.types - ALL_TYPES:
                 raise ValueError(f"types has {sorted(unknown)!r}; this library reads {sorted(ALL_TYPES)!r}")
 
+    @property
+    def accept(self) -> str:
+        """What ``<input type="file" accept=...>`` says, so that a browser offers files of the accepted types.
+
+        >>> ImagePolicy(types=frozenset({"image/png", "image/jpeg"})).accept
+        'image/jpeg,image/png'
+        """
+        return ",".join(sorted(ALL_TYPES if self.types is None else self.types))
+
     def check_bytes(self, size: int) -> None:
         """Checks the length of a file; to be called while reading it as well, with what was read so far.
 

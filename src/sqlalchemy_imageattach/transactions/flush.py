@@ -22,7 +22,7 @@ from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, UOWTransaction
-from sqlalchemy.orm.attributes import flag_modified, set_committed_value
+from sqlalchemy.orm.attributes import flag_modified, set_attribute, set_committed_value
 from sqlalchemy.orm.base import NO_VALUE
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -161,7 +161,7 @@ class _Flush:
         self._doomed[state.key] = loaded._replace(mimetype=current.mimetype, revision=current.revision)
         if current.revision is not None or is_copy:
             # It may have had the other name before, and the file of that is still there until the commit.
-            image.revision = new_revision()
+            set_attribute(image, "revision", new_revision())
 
     def move(self, connection: Connection, state: InstanceState[Any]) -> None:
         """Note that the file of a row that got another name moves along.
@@ -234,7 +234,7 @@ def _before_insert(mapper: Mapper[Any], connection: Connection, state: InstanceS
                 flag_modified(image, attribute.key)
         if image.revision is not None:
             # The file of that name may be about to be deleted still, for the transaction that was rolled back.
-            image.revision = new_revision()
+            set_attribute(image, "revision", new_revision())
     _flush_of(state.session).doom_replaced(connection, state)
 
 

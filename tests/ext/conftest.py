@@ -1,0 +1,3 @@
+"""What is not for this run: programs of other environments, and tests of another run."""
+
+collect_ignore = ["original_application.py", "tested_application"]
