@@ -16,7 +16,8 @@ import services
 from models import Base, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.audit import verify
 from sqlalchemy_imageattach.bulk import key_ranges
-from sqlalchemy_imageattach.bulk.batches import batches, image_mapper
+from sqlalchemy_imageattach.bulk.arguments import image_mapper
+from sqlalchemy_imageattach.bulk.batches import batches
 from sqlalchemy_imageattach.bulk.keys import ALL_KEYS, KeyRange, key_from_json, key_to_json
 from sqlalchemy_imageattach.entity import Image
 from sqlalchemy_imageattach.exc import StoreError
@@ -79,7 +80,7 @@ def session(engine) -> Iterator[Session]:
 
 def keys_in(session: Session, cls: type[Image], keys: KeyRange) -> list[tuple[object, ...]]:
     mapper = image_mapper(cls)
-    return [mapper.primary_key_from_instance(image) for batch in batches(session, mapper, keys) for image in batch]
+    return [row.identity for batch in batches(session, mapper, keys) for row in batch]
 
 
 @pytest.mark.parametrize("size", [1, 5, 12, 100])
@@ -88,10 +89,9 @@ def test_each_row_is_in_one_range_and_each_range_of_the_size_but_the_last(sessio
     for values in ROWS[cls]:
         add(session, cls, **values)
     ranges = list(key_ranges(session, cls, size))
-    told = json.loads(json.dumps([[bound and key_to_json(bound) for bound in keys] for keys in ranges]))
-    read = [
-        KeyRange(*(bound and key_from_json(image_mapper(cls).primary_key, bound) for bound in keys)) for keys in told
-    ]
+    columns = image_mapper(cls).primary_key
+    told = json.loads(json.dumps([[bound and key_to_json(columns, bound) for bound in keys] for keys in ranges]))
+    read = [KeyRange(*(bound and key_from_json(columns, bound) for bound in keys)) for keys in told]
     found = [keys_in(session, cls, keys) for keys in read]
     assert [key for part in found for key in part] == keys_in(session, cls, ALL_KEYS)
     assert [len(part) for part in found[:-1]] == [size] * (len(ROWS[cls]) // size - (len(ROWS[cls]) % size == 0))
@@ -214,5 +214,5 @@ def test_what_is_no_range_of_the_class_is_refused_before_anything_is_done(pictur
 
 def test_the_audit_of_a_range_is_that_of_one_class(pictures):
     session, store = pictures
-    with pytest.raises(TypeError, match="cls must be a mapped class"):
+    with pytest.raises(TypeError, match="expected a mapped class"):
         verify(session, Base, store, keys=ALL_KEYS)

@@ -167,7 +167,7 @@ def test_execute_calls_back_with_each_image(session: Session, old: Source, new: 
 def test_a_callback_that_cannot_be_called_is_refused_before_anything_is_copied(
     session: Session, old: Source, new: Destination
 ) -> None:
-    with pytest.raises(TypeError, match="callback must be callable"):
+    with pytest.raises(TypeError, match="as callback"):
         migrate(session, Base, old, new).execute("print")  # type: ignore[arg-type]
     assert not stored(new)
 
@@ -194,11 +194,11 @@ def test_wrong_types_are_refused_at_once(session: Session, old: Source, new: Des
         with pytest.raises(TypeError):
             migrate(*arguments, **options)  # type: ignore[arg-type]
     for wrong in (None, Base, Abstract, Image, User, "UserPicture"):
-        with pytest.raises(TypeError, match="cls must be a mapped class"):
+        with pytest.raises(TypeError, match="expected a mapped class"):
             migrate_class(session, wrong, old, new)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="session must be"):
+    with pytest.raises(TypeError, match="Session as session"):
         migrate_class(None, UserPicture, old, new)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="function must be callable"):
+    with pytest.raises(TypeError, match="expected a function that returns"):
         MigrationPlan(None)  # type: ignore[arg-type]
 
 
@@ -698,7 +698,6 @@ def test_a_plan_goes_on_from_its_checkpoint(session: Session, old: Source, new: 
     rest = [FileKey.of(image) for image in migrate(session, Base, old, new, checkpoint=places)]
     assert len(first + rest) == len(set(first + rest))
     assert set(first + rest) == set(stored(old))
-    assert list(migrate(session, Base, old, new, checkpoint=places)) == []
 
 
 def test_a_plan_that_failed_begins_with_what_failed(

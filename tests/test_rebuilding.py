@@ -164,9 +164,10 @@ def test_images_that_have_all_sizes_cost_no_query_each(
     list(make_thumbnails(session, Base, store, widths=[32]))
     statements.clear()
     list(make_thumbnails(session, Base, store, widths=[32], only_missing=True))
-    # Of each class that has images, a batch and the end of it, the owners, and the other images; one class is empty.
+    # Of each class that has images, a batch and the end of it, the keys of owners, these, and the other images; one
+    # class is empty.
     queries = [statement for statement in statements if statement.startswith("SELECT")]
-    assert len(queries) == 2 * 4 + 1
+    assert len(queries) == 2 * 5 + 1
 
 
 def test_an_album_is_not_loaded_for_some_of_its_photos(
@@ -183,8 +184,8 @@ def test_an_album_is_not_loaded_for_some_of_its_photos(
         list(make_thumbnails(session, AlbumPhoto, store, widths=[32], only_missing=True))
     finally:
         event.remove(AlbumPhoto, "load", listen)
-    # Once as one of a batch, and once more to be given its thumbnail.
-    assert sorted(loaded) == sorted([*range(PHOTOS)] * 2)
+    # As one of a batch, to see what it has, and to be given its thumbnail.
+    assert sorted(loaded) == sorted([*range(PHOTOS)] * 3)
 
 
 def test_nothing_is_locked_while_an_original_is_decoded(sqlite: Engine) -> None:

@@ -11,43 +11,51 @@ other is.  So files are listed before rows are read, and what differs then is lo
 that
 
 - memory does not grow with the number of rows and files, but for findings that the caller keeps;
-- :func:`verify` changes nothing; the session that it is given is asked for its connection alone;
+- rows are read from their tables, so that nothing that an application hides from its sessions is missed;
+- :func:`verify` changes nothing in the database and in the store;
 - :func:`sweep` removes only files whose names have the form of ours, whose object type is one of the image classes that
-  it was given, that no row named after they were listed, and that have not been written since the grace time began;
-- all else in a store is somebody else's: it is counted in the log, and left alone.
+  it was given, that no row named after they were listed, and that have not been written since the grace time began, by
+  the clock of the store;
+- it removes nothing where a row does not tell which file is its own, and no more than a small part at once;
+- all else in a store is somebody else's: it is counted, and left alone.
 """
 
 from __future__ import annotations
 
 import datetime
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, Self, cast
 
 from sqlalchemy.orm import Session
 
 from . import imaging
-from .bulk.batches import image_mapper
+from .bulk.arguments import check_callback, check_one_database, image_mapper
 from .bulk.comparison import Comparison, File, Row
 from .bulk.keys import KeyRange, check_keys
-from .bulk.selection import Scope, Step
+from .bulk.selection import Selection, Step
 from .concurrency import call, side_by_side
 from .entity import Image
-from .exc import InvalidImageError
+from .exc import InvalidImageError, UnsafeSweepError
 from .imaging.policy import ANYTHING
-from .naming import SUFFIXES, FileKey
+from .naming import SUFFIXES, FileKey, StorableImage
 from .store import Store, StoredFile, holds, is_missing
 
-__all__ = ("Finding", "Kind", "Step", "Swept", "sweep", "verify")
+__all__ = ("DEFAULT_GRACE", "DEFAULT_LIMIT", "Finding", "Kind", "Step", "Swept", "sweep", "verify")
 
 logger = logging.getLogger("sqlalchemy_imageattach")
 
+#: What :func:`sweep` leaves out: files that have been written since.
+DEFAULT_GRACE = datetime.timedelta(days=1)
+
+#: Which share of the files that it lists :func:`sweep` removes at the most.
+DEFAULT_LIMIT = 0.05
+
 #: What a :class:`Finding` is about: a row whose file is missing, unreadable or not what the row says; or a file that is
-#: an orphan, without a row, or debris of an interrupted write.
+#: an orphan, without a row, or debris of an interrupted write.  A row that cannot be understood is unreadable, too.
 Kind = Literal["missing", "unreadable", "mismatch", "orphan", "debris"]
 
 
@@ -63,32 +71,57 @@ class Finding:
     kind: Kind
     #: The same as a sentence.
     reason: str
-    #: The identifiers of the file: those that the row has, or else those that its name tells; ``None`` for debris.
+    #: The identifiers of the file: those that the row has, or else those that its name tells; ``None`` for debris, and
+    #: for a row that does not tell them.
     key: FileKey | None = None
-    #: The class and the primary key of the row, which ``session.get(*finding.row)`` loads.
+    #: The class and the primary key of the row, for ``session.get(*finding.row)``.
     row: tuple[type[Image], tuple[Any, ...]] | None = None
     #: What the store calls the file, where it was listed without a row.
     name: str | None = None
+    #: The image of the row, in its session, which may delete it; no filter of the application hides it.
+    image: Image | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
-        if self.key is None:
-            return f"{self.kind}: {self.name}: {self.reason}"
-        object_type, object_id, width, height, mimetype, revision = self.key
-        what = f"{object_type} {object_id}, {width}x{height}, {mimetype}{f', {revision}' if revision else ''}"
+        if self.key is not None:
+            what = str(self.key)
+        elif self.row is not None:
+            what = f"{self.row[0].__name__} {', '.join(map(str, self.row[1]))}"
+        else:
+            what = str(self.name)
         return f"{self.kind}: {what}: {self.reason}"
 
 
-class Swept(NamedTuple):
-    """What :func:`sweep` has removed, or would remove."""
-
-    #: How many files.
+class _Removed(NamedTuple):
     files: int
-    #: Their size, in bytes.
     bytes: int
 
 
+class Swept(_Removed):
+    """How many files :func:`sweep` has removed, or would remove, and their size in bytes; and what it has looked at.
+
+    >>> files, size = Swept(3, 4096)
+    """
+
+    #: How many files could not be removed.
+    failed: int
+    #: How many files the store has of the object types of the image classes.
+    listed: int
+    #: How many rows there are.
+    rows: int
+    #: How many files were left alone since no image class has their object type, by object type.
+    unknown_types: Mapping[str, int]
+    #: How many files were left alone since a row of their object type does not tell which file is its own, by object
+    #: type.
+    unread_types: Mapping[str, int]
+
+    def __new__(cls, files: int, bytes: int, **counts: Any) -> Self:
+        swept = super().__new__(cls, files, bytes)
+        swept.__dict__.update(counts)
+        return swept
+
+
 def verify(
-    session: Session,
+    session: Session | Sequence[Session],
     declarative_base: Any,
     store: Store,
     *,
@@ -102,7 +135,8 @@ def verify(
     A store that cannot list its files is asked for the file of each row.  Rows that are not committed yet are not seen,
     unless they are those of a transaction that the session has begun.
 
-    :param session: the session to read the rows with
+    :param session: the session over whose connection the rows are read; a list of sessions, where shards or the schemas
+        of tenants share a store
     :param declarative_base: the base of the image classes, or one image class, for stores that have just its files
     :param store: the store
     :param probe: whether to open each file, and to compare its size in pixels and its type with its row
@@ -113,7 +147,7 @@ def verify(
     :param on_progress: called with the step that goes on, and how many files or rows it has done so far
     :returns: an iterator over what does not agree; nothing is done before it is asked
     :raises TypeError: when an argument is of another type
-    :raises ValueError: when ``older_than`` is negative
+    :raises ValueError: when ``older_than`` is negative, or the session sees a part of the rows only
 
     >>> from models import Base  # your own
     >>> _ = user.picture.from_file(photograph, store=store)
@@ -124,21 +158,24 @@ def verify(
     >>> [finding.kind for finding in verify(session, Base, store)]
     ['missing']
     """
-    scope = Scope(session, declarative_base, store, on_progress)
+    selection = Selection(session, declarative_base, store, on_progress)
     grace = _grace(older_than)
     if keys is None:
-        return _verify(scope, probe, grace)
+        return _verify(selection, probe, grace)
     check_keys(image_mapper(declarative_base), keys)
-    return _look_at(scope, scope.rows(keys) if probe else _rows_without_file(scope, keys), probe)
+    check_one_database(selection.sessions, keys)
+    return _look_at(selection, selection.rows(keys) if probe else _rows_without_file(selection, keys), probe)
 
 
 def sweep(
-    session: Session,
+    session: Session | Sequence[Session],
     declarative_base: Any,
     store: Store,
-    older_than: datetime.timedelta = datetime.timedelta(days=1),
+    older_than: datetime.timedelta = DEFAULT_GRACE,
     dry_run: bool = True,
     *,
+    limit: float = DEFAULT_LIMIT,
+    require_known_types: bool = False,
     callback: Callable[[StoredFile], object] | None = None,
     on_error: Callable[[StoredFile, Exception], object] | None = None,
     on_progress: Callable[[Step, int], object] | None = None,
@@ -148,17 +185,24 @@ def sweep(
     A file is put before its row is committed, so ``older_than`` has to be longer than any transaction takes.  Files of
     other object types than those of the image classes are never touched.
 
-    :param session: the session to read the rows with; it must have no transaction open
+    :param session: the session over whose connection the rows are read; it must have no transaction open.  A list of
+        sessions, where shards or the schemas of tenants share a store.
     :param declarative_base: the base of the image classes, or one image class, for stores that have just its files
     :param store: the store
-    :param older_than: only what was written longer ago than this is removed
+    :param older_than: only what was written longer ago than this is removed, by the clock of the store
     :param dry_run: whether to remove nothing
+    :param limit: which share of the listed files may be removed, from 0 to 1.  Where more would be, or where there are
+        files and no row at all, the database is likely to be another one, and nothing is removed; 1 allows that.
+    :param require_known_types: whether files of an object type that no image class has are an error
     :param callback: called with each file that was removed, or would be
     :param on_error: called with a file that could not be removed, and the error; without it, the first error is raised
     :param on_progress: called with the step that goes on, and how many files or rows it has done so far
-    :returns: how many files, and how many bytes, were removed or would be
+    :returns: how many files, and how many bytes, were removed or would be, and what was left alone
     :raises TypeError: when an argument is of another type
-    :raises ValueError: when ``older_than`` is negative, or the session has a transaction open
+    :raises ValueError: when ``older_than`` is negative, ``limit`` is no share, or the session has a transaction open or
+        sees a part of the rows only
+    :raises UnsafeSweepError: (a :exc:`ValueError`) when it would remove more than ``limit``, or finds files of unknown
+        types that it must not; nothing was removed then
     :raises NotImplementedError: when the store cannot list its files
     :raises OSError: when a file cannot be removed, and there is no ``on_error``
 
@@ -170,115 +214,161 @@ def sweep(
     >>> sweep(session, Base, store).files
     0
     """
-    scope = Scope(session, declarative_base, store, on_progress)
+    selection = Selection(session, declarative_base, store, on_progress)
     grace = _grace(older_than)
-    for name, function in (("callback", callback), ("on_error", on_error)):
-        if function is not None and not callable(function):
-            raise TypeError(f"{name} must be callable, not {function!r}")
-    if session.in_transaction():
+    check_callback("callback", callback, "a file")
+    check_callback("on_error", on_error, "a file and an error")
+    if isinstance(limit, bool) or not isinstance(limit, int | float):
+        raise TypeError(f"expected a number from 0 to 1 as limit, got {limit!r}")
+    if not 0 <= limit <= 1:
+        raise ValueError(f"expected a limit from 0 to 1, such as 0.05 for 5 % of the files, got {limit}")
+    if any(each.in_transaction() for each in selection.sessions):
         raise ValueError(
             "expected a session without a transaction, which may not see what others have committed since it began;"
             " commit it or roll it back before the sweep, or use another session"
         )
-    return _sweep(scope, grace, dry_run, callback, on_error)
-
-
-def _verify(scope: Scope, probe: bool, grace: datetime.timedelta) -> Iterator[Finding]:
-    before = _now() - grace
-    with Comparison(scope.store) as comparison:
-        try:
-            comparison.add_files(scope.files())
-        except NotImplementedError:
-            scope.read(comparison)
-            yield from _look_at(scope, comparison.rows(), probe)
-            return
-        scope.read(comparison)
+    before = selection.store.now() - grace
+    with Comparison(selection.store) as comparison:
+        comparison.add_files(selection.files())
+        selection.read(comparison)
         comparison.compare()
-        yield from _look_at(scope, comparison.rows() if probe else comparison.rows_in_question(), probe)
-        left_alone: Counter[str] = Counter()
-        orphans = (file for file in comparison.files_without_row() if _is_candidate(scope, file, before, left_alone))
-        is_there = partial(_is_there, scope.store)
-        with closing(side_by_side(is_there, orphans, scope.store.workers)) as files:
+        if require_known_types and (unknown := selection.unknown_types()):
+            raise UnsafeSweepError(
+                f"expected files of known object types only, got {_counted(unknown)} in {selection.store!r}; name the"
+                " base that has their classes, or move them to another store"
+            )
+        if not dry_run:
+            _check_limit(selection, comparison, before, limit)
+        swept = _remove_orphans(selection, comparison, before, dry_run, callback, on_error)
+    _log(selection)
+    return swept
+
+
+def _verify(selection: Selection, probe: bool, grace: datetime.timedelta) -> Iterator[Finding]:
+    before = selection.store.now() - grace
+    with Comparison(selection.store) as comparison:
+        try:
+            comparison.add_files(selection.files())
+        except NotImplementedError:
+            selection.read(comparison)
+            yield from _look_at(selection, comparison.rows(), probe)
+            return
+        selection.read(comparison)
+        comparison.compare()
+        yield from _look_at(selection, comparison.rows() if probe else comparison.rows_in_question(), probe)
+        is_there = partial(_is_there, selection.store)
+        orphans = _orphans(selection, comparison, before)
+        with closing(side_by_side(is_there, orphans, selection.store.workers)) as files:
             for file, is_left, error in files:
                 if error is not None:
                     raise error
                 if is_left:
                     yield _finding(file)
-        _log(scope.store, left_alone)
+    _log(selection)
 
 
-def _sweep(
-    scope: Scope,
-    grace: datetime.timedelta,
+def _orphans(selection: Selection, comparison: Comparison, before: datetime.datetime) -> Iterator[File]:
+    """Files without a row, of those that may be removed."""
+    return (file for file in comparison.files_without_row() if selection.is_ours(file) and file.modified <= before)
+
+
+def _check_limit(selection: Selection, comparison: Comparison, before: datetime.datetime, limit: float) -> None:
+    """Refuse a database that is likely to be another one than the files are of."""
+    listed = selection.listed_count()
+    if limit == 1 or not listed:
+        return
+    if not selection.row_count:
+        raise UnsafeSweepError(
+            f"expected rows of these image classes, got none for {listed:,} files in {selection.store!r}, so that all"
+            " of them would go; see whether it is the right database, and pass limit=1 if it is"
+        )
+    count = sum(1 for _ in _orphans(selection, comparison, before))
+    if count > limit * listed:
+        raise UnsafeSweepError(
+            f"expected no more than {limit:.0%} of {listed:,} files to be without a row, got {count:,}"
+            f" ({count / listed:.0%}); look at them by a dry run, and pass limit={count / listed:.2g} or more if it is"
+            " right"
+        )
+
+
+def _remove_orphans(
+    selection: Selection,
+    comparison: Comparison,
+    before: datetime.datetime,
     dry_run: bool,
     callback: Callable[[StoredFile], object] | None,
     on_error: Callable[[StoredFile, Exception], object] | None,
 ) -> Swept:
-    before = _now() - grace
-    count = size = 0
-    with Comparison(scope.store) as comparison:
-        comparison.add_files(scope.files())
-        scope.read(comparison)
-        comparison.compare()
-        left_alone: Counter[str] = Counter()
-        # Listed anew, since only the store knows how to remove a file, and since one may have been written again.
-        orphans = (
-            file
-            for file in scope.store.list_files()
-            if comparison.has_no_row(file) and _is_candidate(scope, file, before, left_alone)
-        )
-        remove = partial(_remove, dry_run)
-        with closing(side_by_side(remove, orphans, 1 if dry_run else scope.store.workers)) as removals:
-            for file, _, error in removals:
-                if error is None:
-                    count, size = count + 1, size + file.size
-                    if callback is not None:
-                        callback(file)
-                elif on_error is None:
-                    raise error
-                else:
-                    on_error(file, error)
-        _log(scope.store, left_alone)
-    return Swept(count, size)
-
-
-def _rows_without_file(scope: Scope, keys: KeyRange) -> Iterator[Row]:
-    with closing(side_by_side(partial(_has_file, scope.store), scope.rows(keys), scope.store.workers)) as asked:
-        for row, has_file, error in asked:
-            # A store that cannot be reached says nothing about a file.
-            if error is not None:
+    count = size = failed = 0
+    # Listed anew, since only the store knows how to remove a file, and since one may have been written again.
+    orphans = (
+        file
+        for file in selection.store.list_files()
+        if comparison.has_no_row(file) and selection.is_ours(file) and file.modified <= before
+    )
+    with closing(side_by_side(_keep if dry_run else _remove, orphans, selection.store.workers)) as removals:
+        for file, _, error in removals:
+            if error is None:
+                count, size = count + 1, size + file.size
+                if callback is not None:
+                    callback(file)
+                continue
+            failed += 1
+            if on_error is None:
                 raise error
-            if not has_file:
+            on_error(file, error)
+    return Swept(
+        count,
+        size,
+        failed=failed,
+        listed=selection.listed_count(),
+        rows=selection.row_count,
+        unknown_types=selection.unknown_types(),
+        unread_types=selection.unread_types(),
+    )
+
+
+def _rows_without_file(selection: Selection, keys: KeyRange) -> Iterator[Row]:
+    has_file = partial(_has_file, selection.store)
+    with closing(side_by_side(has_file, selection.rows(keys), selection.store.workers)) as asked:
+        for row, is_there, error in asked:
+            # A store that cannot be reached says nothing about a file.
+            if isinstance(error, OSError):
+                raise error
+            if not is_there:
                 yield row
 
 
 def _has_file(store: Store, row: Row) -> bool:
-    return holds(store, row.key)
+    return row.key is not None and row.problem is None and holds(store, row.key)
 
 
-def _look_at(scope: Scope, rows: Iterable[Row], probe: bool) -> Iterator[Finding]:
-    look = partial(_look, scope.store, probe)
-    with closing(side_by_side(look, rows, scope.store.workers)) as looks:
-        for row, problem, error in scope.watched("looks", looks):
+def _look_at(selection: Selection, rows: Iterable[Row], probe: bool) -> Iterator[Finding]:
+    look = partial(_look, selection.store, probe)
+    with closing(side_by_side(look, rows, selection.store.workers)) as looks:
+        for row, problem, error in selection.watched("looks", looks):
             if error is not None:
                 raise error
             while problem is not None:
                 # It may have been deleted or replaced since it was read, and its file with it.
-                current = scope.read_again(row)
-                if current is None:
+                found = selection.read_again(row)
+                if found is None:
                     break
+                current, image = found
                 if current == row:
-                    cls = scope.mappers[row.mapper].class_
-                    yield Finding(*problem, key=row.key, row=(cls, row.identity))
+                    cls = selection.mappers[row.mapper].class_
+                    yield Finding(*problem, key=row.key, row=(cls, row.identity), image=image)
                     break
                 row, problem = current, call(look, current)
 
 
 def _look(store: Store, probe: bool, row: Row) -> tuple[Kind, str] | None:
-    """What is wrong with the file of a row."""
+    """What is wrong with a row, or with its file."""
+    if row.key is None or row.problem is not None:
+        return "unreadable", f"the row cannot be understood: {row.problem}"
     try:
         # A key has what a store asks of an image.
-        with store.open(cast("Image", row.key), use_seek=probe) as file:
+        with store.open(cast("StorableImage", row.key), use_seek=probe) as file:
             if not file.read(1):
                 return "unreadable", "the file is empty"
             if not probe:
@@ -288,6 +378,9 @@ def _look(store: Store, probe: bool, row: Row) -> tuple[Kind, str] | None:
         return "unreadable", str(error)
     except OSError as error:
         return "missing" if is_missing(error) else "unreadable", str(error)
+    except ValueError as error:
+        # No file can have such a name.
+        return "unreadable", f"the row cannot be understood: {error}"
     suffix, found_suffix = (SUFFIXES.get(mimetype, mimetype) for mimetype in (row.key.mimetype, info.mimetype))
     if (info.width, info.height, found_suffix) == (row.key.width, row.key.height, suffix):
         return None
@@ -300,17 +393,13 @@ def _is_there(store: Store, file: File) -> bool:
     return file.key is None or holds(store, file.key)
 
 
-def _remove(dry_run: bool, file: StoredFile) -> None:
-    if not dry_run:
-        file.remove()
-        logger.info("removed %s (%d bytes), which had no row", file.name, file.size, extra={"image_key": file.key})
+def _keep(file: StoredFile) -> None:
+    """What a dry run does with a file."""
 
 
-def _is_candidate(scope: Scope, file: StoredFile | File, before: datetime.datetime, left_alone: Counter[str]) -> bool:
-    if scope.is_ours(file):
-        return file.modified <= before
-    left_alone[file.name.partition("/")[0] if file.key is None else file.key.object_type] += 1
-    return False
+def _remove(file: StoredFile) -> None:
+    file.remove()
+    logger.info("removed %s (%d bytes), which had no row", file.name, file.size, extra={"image_key": file.key})
 
 
 def _finding(file: File) -> Finding:
@@ -320,24 +409,33 @@ def _finding(file: File) -> Finding:
     return Finding("orphan", f"no row names this file of {when}", key=file.key, name=file.name)
 
 
-def _log(store: Store, left_alone: Counter[str]) -> None:
-    for object_type, count in left_alone.items():
+def _log(selection: Selection) -> None:
+    extra = {"image_store": selection.store}
+    for name, count in selection.unknown_types().items():
         logger.info(
             "%d files of the object type %r are in %r, which no image class here has; they were left alone",
             count,
-            object_type,
-            store,
-            extra={"image_store": store},
+            name,
+            selection.store,
+            extra=extra,
         )
+    for name, count in selection.unread_types().items():
+        logger.warning(
+            "%d files of the object type %r are in %r, of which a row does not tell its own; they were left alone",
+            count,
+            name,
+            selection.store,
+            extra=extra,
+        )
+
+
+def _counted(types: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} of {name!r}" for name, count in types.items())
 
 
 def _grace(older_than: datetime.timedelta) -> datetime.timedelta:
     if not isinstance(older_than, datetime.timedelta):
-        raise TypeError(f"older_than must be a datetime.timedelta, not {older_than!r}")
+        raise TypeError(f"expected a datetime.timedelta as older_than, got {older_than!r}")
     if older_than < datetime.timedelta(0):
-        raise ValueError(f"older_than must not be negative, and is {older_than}")
+        raise ValueError(f"expected an older_than that is not negative, got {older_than}")
     return older_than
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)

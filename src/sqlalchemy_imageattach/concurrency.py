@@ -25,7 +25,16 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn, in_greenlet
 
-__all__ = ("call", "call_all", "in_thread", "run", "side_by_side", "thread_pool")
+__all__ = (
+    "call",
+    "call_all",
+    "in_thread",
+    "is_request_to_stop",
+    "outcome_of",
+    "run",
+    "side_by_side",
+    "thread_pool",
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -124,9 +133,11 @@ def side_by_side(
 ) -> Generator[tuple[T, R | None, Exception | None]]:
     """Call a blocking function for each of any number of items, a few at once, and yield the results in order.
 
-    Closing the generator waits for the calls that were started.
+    The calls run in threads, also where there is one worker: what is raised in the caller's thread meanwhile, by a
+    signal or by Celery's soft time limit, is a request to stop, and never the failure of an item.  Closing the
+    generator waits for the calls that were started.
 
-    :param function: what to call; in threads, unless ``workers`` is 1
+    :param function: what to call
     :param items: taken as there is room for them
     :param workers: how many calls run at once, at the most
     :returns: a generator of each item with its result, or with the error that its call raised
@@ -134,22 +145,53 @@ def side_by_side(
     >>> list(side_by_side(abs, [-1, "text"], workers=2))
     [(-1, 1, None), ('text', None, TypeError("bad operand type for abs(): 'str'"))]
     """
-    if workers == 1:
-        for item in items:
-            yield item, *call(_outcome, function, item)
-        return
+    # More than run at once, so that one slow call at the head does not leave the others without anything to do.
+    ahead = 4 * workers if workers > 1 else 1
     running: deque[tuple[T, Future[tuple[R | None, Exception | None]]]] = deque()
     pool = thread_pool(workers)
     try:
         for item in items:
-            running.append((item, pool.submit(_outcome, function, item)))
-            # More than run at once, so that one slow call at the head does not leave the others without work.
-            if len(running) >= 4 * workers:
+            running.append((item, pool.submit(outcome_of, function, item)))
+            if len(running) >= ahead:
                 yield _finished(*running.popleft())
         while running:
             yield _finished(*running.popleft())
     finally:
         call(pool.shutdown, cancel_futures=True)
+
+
+def outcome_of(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> tuple[R | None, Exception | None]:
+    """Call a function for which to fail is a result.
+
+    :param function: what to call, with the arguments that follow
+    :returns: what it returned, or the error that it raised
+    :raises BaseException: a request to stop
+
+    >>> outcome_of(divmod, 1, 0)
+    (None, ZeroDivisionError(...))
+    """
+    try:
+        return function(*args, **kwargs), None
+    except Exception as error:
+        if is_request_to_stop(error):
+            raise
+        return None, error
+
+
+def is_request_to_stop(error: BaseException) -> bool:
+    """Tell whether an error was raised to end what goes on, and says nothing about it.
+
+    :param error: any error
+    :returns: true for :exc:`KeyboardInterrupt` and its like, and for the soft time limit of Celery's tasks
+
+    >>> is_request_to_stop(KeyboardInterrupt()), is_request_to_stop(OSError())
+    (True, False)
+    """
+    # Celery raises an Exception, in the middle of anything.
+    billiard: Any = sys.modules.get("billiard.exceptions")
+    return not isinstance(error, Exception) or (
+        billiard is not None and isinstance(error, billiard.SoftTimeLimitExceeded)
+    )
 
 
 class _ContextPool(ThreadPoolExecutor):
@@ -182,13 +224,6 @@ def _call_all(functions: Sequence[Callable[[], object]], workers: int, until_err
         for start, share in enumerate(shares):
             errors[start::workers] = share
     return errors
-
-
-def _outcome(function: Callable[[T], R], item: T) -> tuple[R | None, Exception | None]:
-    try:
-        return function(item), None
-    except Exception as error:
-        return None, error
 
 
 def _finished(item: T, future: Future[tuple[R | None, Exception | None]]) -> tuple[T, R | None, Exception | None]:

@@ -3,10 +3,12 @@
 ::
 
     ImageAttachError
+    ├── CheckpointError         (also ValueError)   a checkpoint is not one of this job
     ├── ContextError            no store: neither given, nor current, nor configured
     ├── ImageNotFoundError      (also OSError)      no original, or no such file in the store
     ├── InvalidImageError       (also ValueError)   the bytes are not an image that is accepted
     ├── StoreError              (also OSError)      a store could not do what it was asked
+    ├── UnsafeSweepError        (also ValueError)   a sweep would remove what it should not, and removed nothing
     └── MissingDependencyError  (also ImportError)  an extra has to be installed
 
 What the database or SQLAlchemy has to say stays theirs: ``NoResultFound``
@@ -17,17 +19,23 @@ Wrong arguments are Python's own ``TypeError`` and ``ValueError``.
 from __future__ import annotations
 
 __all__ = (
+    "CheckpointError",
     "ContextError",
     "ImageAttachError",
     "ImageNotFoundError",
     "InvalidImageError",
     "MissingDependencyError",
     "StoreError",
+    "UnsafeSweepError",
 )
 
 
 class ImageAttachError(Exception):
     """The base of every error that this library defines."""
+
+
+class CheckpointError(ImageAttachError, ValueError):
+    """Raised before anything is done, when a checkpoint is none, or that of another job."""
 
 
 class ContextError(ImageAttachError):
@@ -85,6 +93,10 @@ def _make_invalid_image_error(message: str, reason: str) -> InvalidImageError:
 
 class StoreError(ImageAttachError, OSError):
     """Raised when a store fails for a reason of its own: refused, unreachable, full, cut off in the middle."""
+
+
+class UnsafeSweepError(ImageAttachError, ValueError):
+    """Raised before a sweep removes anything, when it would remove too much, or what it does not know."""
 
 
 class MissingDependencyError(ImageAttachError, ImportError):

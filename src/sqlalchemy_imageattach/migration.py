@@ -10,33 +10,42 @@ read back what it wrote.  It must always be true that
 - nothing is ever deleted, and nothing is written to the source;
 - files are streamed: no more than a block of each, and a batch of rows, is in memory because of us;
 - a row that is gone by now, or that names another file by now, is no error, since the application may be running;
-- a checkpoint never says more than what was done: whatever kills the process, the next run misses nothing.
+- a checkpoint never says more than what was done: whatever kills the process, the next run misses nothing;
+- no filter that an application gives its sessions keeps a file from being copied.
 
-Rows are read through the session, a batch at a time.  A session that has no transaction open has none between two
-batches either, so that a move may take days while the application writes; one that has a transaction keeps it.
+Rows are read over the session's connection, a batch at a time, and each image is given to the session once it is
+copied.  A session that has no transaction open has none between two batches either, so that a move may take days while
+the application writes; one that has a transaction keeps it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from functools import partial
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session
 
-from .bulk.batches import batches, check_session, image_mapper, image_mappers, reading
-from .bulk.checkpoint import Checkpoint
+from .bulk.arguments import (
+    check_callback,
+    check_one_database,
+    check_workers,
+    image_mapper,
+    image_mappers,
+    sessions_of,
+)
+from .bulk.batches import ImageRow, batches, in_session, read_again
+from .bulk.checkpoint import Checkpoint, store_name
 from .bulk.copying import Copier
 from .bulk.keys import ALL_KEYS, KeyRange, check_keys
-from .concurrency import call, side_by_side
+from .bulk.stretches import Stretch, job_of, stretches
+from .concurrency import call, outcome_of, side_by_side
 from .entity import Image
-from .naming import FileKey
 from .store import Store
 
-__all__ = ("MigrationPlan", "migrate", "migrate_class")
+__all__ = ("MigrationPlan", "migrate", "migrate_class", "migration_job")
 
 
 class MigrationPlan(Iterable[Image]):
@@ -50,7 +59,7 @@ class MigrationPlan(Iterable[Image]):
 
     def __init__(self, function: Callable[[], Iterator[Image]]) -> None:
         if not callable(function):
-            raise TypeError(f"function must be callable, and return an iterator over images, not {function!r}")
+            raise TypeError(f"expected a function that returns an iterator over images, got {function!r}")
         self.function = function
 
     def __iter__(self) -> Iterator[Image]:
@@ -65,14 +74,14 @@ class MigrationPlan(Iterable[Image]):
         >>> MigrationPlan(lambda: iter(())).execute(print)
         """
         if callback is not None and not callable(callback):
-            raise TypeError(f"callback must be callable with an image, not {callback!r}")
+            raise TypeError(f"expected a function that takes an image as callback, got {callback!r}")
         for image in self:
             if callback is not None:
                 callback(image)
 
 
 def migrate(
-    session: Session,
+    session: Session | Sequence[Session],
     declarative_base: Any,
     source: Store,
     destination: Store,
@@ -91,7 +100,8 @@ def migrate(
     The plan does nothing until it is executed, or iterated over.  It copies in the order of the rows' keys, and yields
     each image just copied.
 
-    :param session: the session to read the rows with
+    :param session: the session over whose connection the rows are read; a list of sessions, where shards or the schemas
+        of tenants share a store
     :param declarative_base: the base of the image classes, made by :func:`~sqlalchemy.orm.declarative_base` or by
         inheriting :class:`~sqlalchemy.orm.DeclarativeBase`
     :param source: the store to copy from
@@ -117,14 +127,14 @@ def migrate(
     >>> [image.size for image in migrate(session, Base, store, MemoryStore(), verify=True)]
     [(640, 480)]
     """
-    check_session(session)
     mappers = image_mappers(declarative_base)
+    sessions = sessions_of(session, mappers)
     copier = Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
-    return _plan(session, mappers, copier, workers, checkpoint, on_error, on_skip)
+    return _plan(sessions, mappers, copier, workers, checkpoint, on_error, on_skip)
 
 
 def migrate_class(
-    session: Session,
+    session: Session | Sequence[Session],
     cls: type[Image],
     source: Store,
     destination: Store,
@@ -141,7 +151,7 @@ def migrate_class(
 ) -> MigrationPlan:
     """Plan the same as :func:`migrate` for one image class, and the classes that inherit it.
 
-    :param session: the session to read the rows with
+    :param session: the session over whose connection the rows are read, or a list of sessions
     :param cls: the image class
     :param source: the store to copy from
     :param destination: the store to copy to
@@ -162,31 +172,32 @@ def migrate_class(
     >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
     >>> migrate_class(session, UserPicture, store, MemoryStore()).execute()
     """
-    check_session(session)
     mapper = image_mapper(cls)
+    sessions = sessions_of(session, [mapper])
     check_keys(mapper, keys)
+    check_one_database(sessions, keys)
     copier = Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
-    return _plan(session, [mapper], copier, workers, checkpoint, on_error, on_skip, keys)
+    return _plan(sessions, [mapper], copier, workers, checkpoint, on_error, on_skip, keys)
 
 
-class _Job(NamedTuple):
-    """An image to copy."""
+def migration_job(
+    sessions: Sequence[Session], mappers: Sequence[Mapper[Any]], keys: KeyRange, source: Store, destination: Store
+) -> Mapping[str, Any]:
+    """Say what a migration is, for its checkpoint.
 
-    image: Image
-    key: FileKey
-    reproducible: bool
-
-    @classmethod
-    def of(cls, image: Image) -> _Job:
-        return cls(image, FileKey.of(image), not image.original)
-
-
-def _copy(copier: Copier, job: _Job) -> bool:
-    return copier(job.key, job.reproducible)
+    :param sessions: the databases
+    :param mappers: the image classes
+    :param keys: which rows
+    :param source: the store to copy from
+    :param destination: the store to copy to
+    :returns: the same as JSON
+    """
+    stores = {"source": store_name(source), "destination": store_name(destination)}
+    return job_of("migrate", sessions, mappers, keys, **stores)
 
 
 def _plan(
-    session: Session,
+    sessions: Sequence[Session],
     mappers: Sequence[Mapper[Any]],
     copier: Copier,
     workers: int,
@@ -195,70 +206,87 @@ def _plan(
     on_skip: Callable[[Image], object] | None,
     keys: KeyRange = ALL_KEYS,
 ) -> MigrationPlan:
-    if isinstance(workers, bool) or not isinstance(workers, int):
-        raise TypeError(f"workers must be an integer, not {workers!r}")
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, not {workers}")
-    if on_error is not None and not callable(on_error):
-        raise TypeError(f"on_error must be callable with an image and an error, not {on_error!r}")
-    if on_skip is not None and not callable(on_skip):
-        raise TypeError(f"on_skip must be callable with an image, not {on_skip!r}")
-    checkpoint = Checkpoint(kept, is_kept=not copier.dry_run)
-    return MigrationPlan(lambda: _run(session, mappers, keys, copier, workers, checkpoint, on_error, on_skip))
+    check_workers(workers)
+    check_callback("on_error", on_error, "an image and an error")
+    check_callback("on_skip", on_skip, "an image")
+    job = migration_job(sessions, mappers, keys, copier.source, copier.destination)
+    checkpoint = Checkpoint(kept, job, is_kept=not copier.dry_run)
+    run = _Run(copier, workers, checkpoint, on_error, on_skip)
+    return MigrationPlan(lambda: run.images(sessions, mappers, keys))
 
 
-def _run(
-    session: Session,
-    mappers: Sequence[Mapper[Any]],
-    keys: KeyRange,
-    copier: Copier,
-    workers: int,
-    checkpoint: Checkpoint,
-    on_error: Callable[[Image, Exception], object] | None,
-    on_skip: Callable[[Image], object] | None,
-) -> Iterator[Image]:
-    with checkpoint:
-        # All of it is looked at before anything is copied.
-        places = [checkpoint.get(mapper) for mapper in mappers]
-        for mapper, done in zip(mappers, places, strict=True):
-            jobs = _jobs(session, mapper, keys if done is None else keys._replace(after=done))
-            with contextlib.closing(side_by_side(partial(_copy, copier), jobs, workers)) as outcomes:
-                for job, is_copied, error in outcomes:
-                    if error is not None:
-                        is_copied, error = _reconsider(session, mapper, copier, job, error)
-                    if error is not None:
-                        error.add_note(f"copying {tuple(job.key)} from {copier.source!r} to {copier.destination!r}")
-                        if on_error is None:
-                            raise error
-                        on_error(job.image, error)
-                    checkpoint.set(mapper, job.image)
-                    if is_copied:
-                        yield job.image
-                    elif is_copied is False and on_skip is not None:
-                        on_skip(job.image)
+class _Run:
+    """One time through the rows."""
+
+    def __init__(
+        self,
+        copier: Copier,
+        workers: int,
+        checkpoint: Checkpoint,
+        on_error: Callable[[Image, Exception], object] | None,
+        on_skip: Callable[[Image], object] | None,
+    ) -> None:
+        self.copier = copier
+        self.workers = workers
+        self.checkpoint = checkpoint
+        self.on_error = on_error
+        self.on_skip = on_skip
+
+    def images(self, sessions: Sequence[Session], mappers: Sequence[Mapper[Any]], keys: KeyRange) -> Iterator[Image]:
+        """Copy, and give what was copied."""
+        with self.checkpoint as checkpoint:
+            # All of it is looked at before anything is copied.
+            for stretch in stretches(sessions, mappers, keys, checkpoint):
+                with contextlib.closing(self.copies(stretch)) as copies:
+                    for row, is_copied, error in copies:
+                        image = in_session(stretch.session, row.image)
+                        if error is not None:
+                            self.fail(row, image, error)
+                        if not stretch.is_late:
+                            checkpoint.set(stretch.mapper, row.identity, stretch.number)
+                        if is_copied:
+                            yield image
+                        elif is_copied is False and self.on_skip is not None and not stretch.is_late:
+                            self.on_skip(image)
+            checkpoint.finish()
+
+    def copies(self, stretch: Stretch) -> Generator[tuple[ImageRow, bool | None, Exception | None]]:
+        """Copy the files of some rows; neither copied nor failed is what is gone by now."""
+        copy = partial(_copy, self.copier, may_be_there=stretch.is_late)
+        with contextlib.closing(side_by_side(copy, _rows(stretch), self.workers)) as outcomes:
+            for row, is_copied, error in outcomes:
+                current = row
+                # Perhaps its row was deleted or replaced since it was read.
+                while isinstance(error, OSError):
+                    again = read_again(stretch.session, stretch.mapper, row.identity)
+                    if again is None:
+                        is_copied = error = None
+                        break
+                    if again.key == current.key:
+                        break
+                    current = again
+                    is_copied, error = outcome_of(call, copy, current)
+                yield row, is_copied, error
+
+    def fail(self, row: ImageRow, image: Image, error: Exception) -> None:
+        name = row.identity if row.key is None else tuple(row.key)
+        error.add_note(f"copying {name} from {self.copier.source!r} to {self.copier.destination!r}")
+        if self.on_error is None:
+            raise error
+        self.on_error(image, error)
 
 
-def _jobs(session: Session, mapper: Mapper[Any], keys: KeyRange) -> Iterator[_Job]:
-    for batch in batches(session, mapper, keys):
-        # All at once, since a commit of the caller's lets the attributes of the rest be loaded one by one.
-        yield from [_Job.of(image) for image in batch]
+def _rows(stretch: Stretch) -> Iterator[ImageRow]:
+    session = stretch.session
+    if session.in_transaction() and session.autoflush:
+        # What the caller has attached in it is to be copied, too.
+        session.flush()
+    for batch in batches(session, stretch.mapper, stretch.keys, *stretch.criteria):
+        yield from batch
 
 
-def _reconsider(
-    session: Session, mapper: Mapper[Any], copier: Copier, job: _Job, error: Exception
-) -> tuple[bool | None, Exception | None]:
-    """A file that is not there: perhaps its row was deleted or replaced since it was read."""
-    while isinstance(error, OSError):
-        with reading(session):
-            image = session.get(mapper, inspect(job.image).identity, populate_existing=True)
-        if image is None:
-            return None, None
-        current = _Job.of(image)
-        if current.key == job.key:
-            break
-        job = current
-        try:
-            return call(_copy, copier, job), None
-        except Exception as again:
-            error = again
-    return None, error
+def _copy(copier: Copier, row: ImageRow, *, may_be_there: bool) -> bool:
+    if row.key is None or row.error is not None:
+        assert row.error is not None
+        raise row.error
+    return copier(row.key, not row.image.original, may_be_there=may_be_there)

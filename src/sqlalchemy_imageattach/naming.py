@@ -209,6 +209,15 @@ class FileKey(NamedTuple):
     mimetype: str
     revision: str | None = None
 
+    def __str__(self) -> str:
+        """Describe the file for people.
+
+        >>> str(FileKey("user-picture", 1, 640, 480, "image/png", "k3v9q2"))
+        'user-picture 1, 640x480, image/png, k3v9q2'
+        """
+        revision = "" if self.revision is None else f", {self.revision}"
+        return f"{self.object_type} {self.object_id}, {self.width}x{self.height}, {self.mimetype}{revision}"
+
     @classmethod
     def of(cls, image: StorableImage) -> Self:
         """Make the key of an image.

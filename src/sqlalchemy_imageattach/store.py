@@ -207,6 +207,13 @@ class Store:
         """
         return nullcontext()
 
+    def now(self) -> datetime.datetime:
+        """Tell the time by the clock that dates the files that are stored; optional.
+
+        :returns: by default what this machine's clock says, which then has to agree
+        """
+        return datetime.datetime.now(datetime.UTC)
+
     # The same by key, for the layers above.
 
     def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 import services
 from models import Base, User, picture
 from sqlalchemy_imageattach.cli import commands
+from sqlalchemy_imageattach.store import Store
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 
 USERS = 4
@@ -69,7 +70,7 @@ def new(tmp_path: Path) -> FileSystemStore:
     return FileSystemStore(tmp_path / "new", "http://new.example.com/", sync=False)
 
 
-def fill(engine: Engine, store: FileSystemStore, users: int = USERS) -> None:
+def fill(engine: Engine, store: Store, users: int = USERS) -> None:
     with Session(engine, info={"image_store": store}) as session:
         for number in range(1, users + 1):
             session.add(user := User(id=number))

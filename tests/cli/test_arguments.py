@@ -18,7 +18,7 @@ from .conftest import Run, url_of
         ("models", "expected the module and the name"),
         ("no_such_module:Base", "No module named 'no_such_module'"),
         ("models:Nothing", "models has no Nothing"),
-        ("models:User", "must be a declarative base"),
+        ("models:User", "expected a declarative base class"),
         ("broken_models:Base", "ZeroDivisionError: division by zero"),
         ("bare_models:Base", "has no image classes"),
     ],

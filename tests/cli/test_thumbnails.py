@@ -21,7 +21,10 @@ def test_all_sizes_of_all_originals_are_made(
     sizes = ["--width", 16, "--width", 8, "--height", 20, "--ratio", 0.25]
     answer = run("thumbnails", url_of(old), *options, *sizes)
     # A quarter of a picture is as wide as 16 pixels.
-    assert (answer.status, answer.out) == (Status.FINE, f"{3 * USERS + 4 * USERS} made, 0 failed\n")
+    assert (answer.status, answer.out) == (
+        Status.FINE,
+        f"{2 * USERS} originals: {3 * USERS + 4 * USERS} made, 0 failed\n",
+    )
     with Session(engine) as session:
         assert rows(session) == set(stored(old))
         assert sorted(image.size for image in session.get_one(User, 1).picture) == [
@@ -40,7 +43,8 @@ def test_sizes_that_are_there_are_left_or_made_anew(
     before = stored(old)
     of_pictures = ["--class", "UserPicture", "--width", 32]
     answer = run("thumbnails", url_of(old), *options, *of_pictures, *only_missing, "--json")
-    assert answer.events == [{"event": "end", "status": 0, "made": made, "failed": 0}]
+    (end,) = answer.events
+    assert (end["status"], end["originals"], end["made"], end["failed"]) == (Status.FINE, USERS, made, 0)
     assert len(before.keys() - stored(old).keys()) == made
 
 
@@ -55,9 +59,11 @@ def test_what_fails_is_told_by_key_and_the_others_are_made(
     assert answer.status == Status.FOUND
     assert (failed["event"], failed["key"]) == ("failed", key._asdict())
     assert (end["made"], end["failed"]) == (USERS - 1, 1)
-    assert "run this without --checkpoint and with --only-missing" in answer.err
-    answer = run("thumbnails", url_of(old), *options, "--class", "UserCover", "--width", 50, *checkpoint, "--json")
-    assert (answer.status, answer.events[0]["made"]) == (Status.FINE, 0)
+    assert "run the same with --only-missing" in answer.err
+    answer = run(
+        "thumbnails", url_of(old), *options, "--class", "UserCover", "--width", 50, "--only-missing", *checkpoint
+    )
+    assert (answer.status, answer.out.splitlines()[-1]) == (Status.FOUND, f"{USERS} originals: 0 made, 1 failed")
 
 
 @pytest.mark.parametrize("sizes", [[], ["--width", "0"], ["--ratio", "-1"], ["--height", "large"]])

@@ -95,7 +95,7 @@ def check(engine: Engine, store: FileSystemStore) -> tuple[int, int]:
     assert {finding.name for finding in found} == left, (found, left)
     removed: list[StoredFile] = []
     with Session(engine) as session:
-        sweep(session, Base, store, datetime.timedelta(0), dry_run=False, callback=removed.append)
+        sweep(session, Base, store, datetime.timedelta(0), dry_run=False, limit=1, callback=removed.append)
     assert {file.name for file in removed} == left, (removed, left)
     assert {file.key for file in store.list_files()} == rows
     return len(rows), len(left)

@@ -3,39 +3,44 @@
 Moving images to another store, or comparing rows with files, goes over every image row there is: millions.  It must
 always be true that
 
+- no filter of the application hides a row: see :mod:`sqlalchemy_imageattach.transactions.tables`;
 - memory does not grow with the number of rows: they are read in batches, each beginning after the key at which the one
   before it ended, so that no result is held open, and any key is a place to go on from;
 - no transaction stays open between two batches, so that the database goes on, and each batch sees what was committed
   meanwhile; only one that the caller has begun is the caller's to end;
-- each row is read once, whatever inheritance its class is part of;
-- threads touch stores and never the session, which belongs to one thread.
+- a connection that was closed between two batches is opened again;
+- each row is read once, whatever inheritance its class is part of, and one that cannot be understood ends nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import func, inspect, select
+from sqlalchemy import ColumnElement, func, inspect
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import NoInspectionAvailable
-from sqlalchemy.orm import Mapper, Session, lazyload, registry
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapper, Session
 
+from ..concurrency import outcome_of
 from ..entity import Image
+from ..naming import FileKey
+from ..transactions.tables import TableRow, TableRows, any_of
+from .arguments import image_mapper
 from .keys import ALL_KEYS, KeyRange, within
 
 __all__ = (
     "BATCH_SIZE",
+    "ImageRow",
+    "again_if_closed",
     "batches",
-    "check_session",
+    "bind_of",
     "count",
-    "image_mapper",
-    "image_mappers",
+    "in_session",
     "key_ranges",
-    "own_session",
+    "read_again",
     "reading",
-    "topmost_of",
 )
 
 #: How many rows are read at once.
@@ -45,94 +50,99 @@ BATCH_SIZE = 1000
 _COMPARES_ROWS = frozenset({"postgresql", "sqlite"})
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
-def image_mappers(declarative_base: Any) -> list[Mapper[Any]]:
-    """Find the image classes of a declarative base, of each hierarchy just the topmost one.
+class ImageRow(NamedTuple):
+    """An image row, as its table has it."""
 
-    :param declarative_base: what :func:`~sqlalchemy.orm.declarative_base` made, or a subclass of
-        :class:`~sqlalchemy.orm.DeclarativeBase`
-    :returns: their mappers, always in the same order; selecting from each gives every image row once
-    :raises TypeError: when it is no declarative base
-    """
-    found = getattr(declarative_base, "registry", None)
-    if not (isinstance(declarative_base, type) and isinstance(found, registry)) or _mapper_of(declarative_base):
-        raise TypeError(
-            "declarative_base must be a declarative base class, made by declarative_base() or by inheriting"
-            f" DeclarativeBase, not {declarative_base!r}"
-        )
-    return topmost_of(found)
+    #: An instance of its class, detached, with what could be read.
+    image: Any
+    #: The name of its file; ``None`` when it cannot be known.
+    key: FileKey | None
+    #: What cannot be understood of it.
+    error: Exception | None
 
+    @classmethod
+    def of(cls, row: TableRow) -> ImageRow:
+        """Find out what a row calls its file.
 
-def topmost_of(classes: registry) -> list[Mapper[Any]]:
-    """Find the image classes of a registry, of each hierarchy just the topmost one.
+        :param row: the row
+        :returns: the same with the name, or with what is wrong with it
+        """
+        key, error = outcome_of(FileKey.of, row.image)
+        return cls(row.image, key, row.error or error)
 
-    :param classes: the registry
-    :returns: their mappers, always in the same order; selecting from each gives every image row once
-    """
-    classes.configure()
-    topmost = [mapper for mapper in classes.mappers if _is_image(mapper) and not _is_read_with_another(mapper)]
-    return sorted(topmost, key=lambda mapper: (mapper.class_.__module__, mapper.class_.__qualname__))
-
-
-def image_mapper(cls: Any) -> Mapper[Any]:
-    """Find the mapper of an image class.
-
-    :param cls: a mapped class that inherits :class:`~sqlalchemy_imageattach.entity.Image`
-    :returns: its mapper
-    :raises TypeError: when it is another class, or none
-    """
-    mapper = _mapper_of(cls) if isinstance(cls, type) else None
-    if mapper is None or not _is_image(mapper):
-        raise TypeError(
-            "cls must be a mapped class that inherits sqlalchemy_imageattach.entity.Image, such as UserPicture,"
-            f" not {cls!r}"
-        )
-    return mapper
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """The primary key."""
+        return tuple(inspect(self.image).identity)
 
 
 def batches(
-    session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS, *, originals: bool = False
-) -> Iterator[Sequence[Any]]:
+    session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS, *criteria: ColumnElement[bool]
+) -> Iterator[Sequence[ImageRow]]:
     """Read all images of a class and its subclasses, in the order of their keys.
 
-    :param session: the session to read them with
+    :param session: the session over whose connection they are read; it loads nothing
     :param mapper: the mapper of the class
     :param keys: which of them
-    :param originals: whether just originals are wanted
-    :returns: an iterator over lists of up to :data:`BATCH_SIZE` images
-    :raises NotImplementedError: when the class is loaded from several tables at once, each with keys of its own
+    :param criteria: and which of these, by columns of the mapper's
+    :returns: an iterator over lists of up to :data:`BATCH_SIZE` rows
+    :raises NotImplementedError: when the class has no table, or keys of a type that the database does not find again
     """
-    columns, compares_rows = _ordered(session, mapper)
-    # What the model loads eagerly is not needed here.
-    statement = select(mapper).order_by(*columns).limit(BATCH_SIZE).options(lazyload("*"))
-    if originals:
-        statement = statement.where(mapper.class_.original)
-    while True:
-        with reading(session):
-            batch = session.scalars(statement.where(*within(columns, keys, compares_rows))).all()
-        if not batch:
-            return
-        keys = keys._replace(after=inspect(batch[-1]).identity)
+    rows, compares_rows = TableRows(mapper), _compares_rows(session, mapper)
+
+    def read(connection: Connection) -> Sequence[TableRow]:
+        return rows.read(connection, *within(rows.key, keys, compares_rows), *criteria, limit=BATCH_SIZE)
+
+    while batch := [ImageRow.of(row) for row in _query(session, mapper, read)]:
+        if keys.after is not None and batch[0].identity == tuple(keys.after):
+            raise _not_advancing(rows, keys.after)
+        keys = keys._replace(after=batch[-1].identity)
         yield batch
 
 
-def count(session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS, *, originals: bool = False) -> int:
+def count(session: Session, mapper: Mapper[Any], keys: KeyRange = ALL_KEYS, *criteria: ColumnElement[bool]) -> int:
     """Count the images of a class and its subclasses.
 
-    :param session: the session to count them with
+    :param session: the session over whose connection they are counted
     :param mapper: the mapper of the class
     :param keys: which of them
-    :param originals: whether just originals are wanted
+    :param criteria: and which of these, by columns of the mapper's
     :returns: how many rows :func:`batches` would read now
     """
-    columns, compares_rows = _ordered(session, mapper)
-    statement = select(func.count()).select_from(mapper).where(*within(columns, keys, compares_rows))
-    if originals:
-        statement = statement.where(mapper.class_.original)
+    rows = TableRows(mapper)
+    statement = rows.select(func.count()).where(*within(rows.key, keys, _compares_rows(session, mapper)), *criteria)
+    return _query(session, mapper, lambda connection: connection.scalar(statement)) or 0
+
+
+def read_again(session: Session, mapper: Mapper[Any], identity: Sequence[Any]) -> ImageRow | None:
+    """Read one row as it is now.
+
+    :param session: the session over whose connection it is read
+    :param mapper: the mapper of its class
+    :param identity: its primary key
+    :returns: the row, or ``None`` when it is gone
+    """
+    rows = TableRows(mapper)
+    found = _query(session, mapper, lambda connection: rows.read(connection, any_of(rows.key, [identity])))
+    return ImageRow.of(found[0]) if found else None
+
+
+def in_session(session: Session, image: Any) -> Any:
+    """Give an image that was read from its table to a session, so that an application can work with it.
+
+    :param session: the session
+    :param image: a detached image
+    :returns: the image; or the one that the session has of the same row
+    """
+    known = session.identity_map.get(inspect(image).key)
+    if known is not None:
+        return known
+    # To add something begins a transaction, which has nothing to do.
     with reading(session):
-        return session.scalar(statement) or 0
+        session.add(image)
+    return image
 
 
 def key_ranges(session: Session, cls: type[Image], size: int) -> Iterator[KeyRange]:
@@ -147,7 +157,7 @@ def key_ranges(session: Session, cls: type[Image], size: int) -> Iterator[KeyRan
     :returns: an iterator over ranges, in the order of the keys; a boundary is looked for when it is asked for
     :raises TypeError: when ``cls`` is no image class, or ``size`` no integer
     :raises ValueError: when ``size`` is not positive
-    :raises NotImplementedError: when the class is loaded from several tables at once, each with keys of its own
+    :raises NotImplementedError: when the class has no table, or keys of a type that the database does not find again
 
     >>> from models import UserPicture  # your own
     >>> _ = user.picture.from_file(photograph, store=store)
@@ -158,38 +168,28 @@ def key_ranges(session: Session, cls: type[Image], size: int) -> Iterator[KeyRan
     """
     mapper = image_mapper(cls)
     if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"size must be an integer, not {size!r}")
+        raise TypeError(f"expected an integer as size, got {size!r}")
     if size < 1:
-        raise ValueError(f"size must be at least 1, not {size}")
+        raise ValueError(f"expected a size of at least 1, got {size}")
     return _key_ranges(session, mapper, size)
 
 
 def _key_ranges(session: Session, mapper: Mapper[Any], size: int) -> Iterator[KeyRange]:
-    columns, compares_rows = _ordered(session, mapper)
+    rows, compares_rows = TableRows(mapper), _compares_rows(session, mapper)
     # The last row of a range, and whether there is one behind it.
-    statement = select(*columns).order_by(*columns).offset(size - 1).limit(2)
+    statement = rows.select(*rows.key).order_by(*rows.key).offset(size - 1).limit(2)
     keys = ALL_KEYS
-    while True:
-        with reading(session):
-            found = session.execute(statement.where(*within(columns, keys, compares_rows))).all()
-        if len(found) < 2:
-            yield keys
-            return
-        yield keys._replace(upto=tuple(found[0]))
-        keys = KeyRange(after=tuple(found[0]))
 
+    def read(connection: Connection) -> Sequence[Any]:
+        return connection.execute(statement.where(*within(rows.key, keys, compares_rows))).all()
 
-def check_session(session: Session) -> None:
-    """Refuse what is no session, and tell what to pass of what wraps one.
-
-    :param session: what a caller gave
-    :raises TypeError: when it is none
-    """
-    if not isinstance(session, Session):
-        raise TypeError(
-            f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what it"
-            " returns when it is called, and to an AsyncSession's go by its run_sync()"
-        )
+    while len(found := _query(session, mapper, read)) == 2:
+        upto = tuple(found[0])
+        if upto == keys.after:
+            raise _not_advancing(rows, upto)
+        yield keys._replace(upto=upto)
+        keys = KeyRange(after=upto)
+    yield keys
 
 
 @contextmanager
@@ -210,44 +210,62 @@ def reading(session: Session) -> Iterator[None]:
         transaction.close()
 
 
-@contextmanager
-def own_session(session: Session, mapper: Mapper[Any]) -> Iterator[Session]:
-    """Open another session where a session would read a class, to read it as it is, whatever that one has loaded.
+def bind_of(session: Session, mapper: Mapper[Any]) -> Engine | Connection:
+    """Find out what a session reads a class over.
 
-    :param session: the session; where it has begun a transaction, the other one reads in it
+    :param session: the session
     :param mapper: the mapper of the class
-    :returns: a context manager
+    :returns: its engine, or the connection that it was made for
     """
-    bind: Engine | Connection = session.get_bind(mapper)
-    if session.in_transaction():
-        bind = session.connection(bind_arguments={"mapper": mapper})
-    # It commits nothing, so closing it leaves a transaction that is not its own as it is.
-    with Session(bind) as own:
-        yield own
+    bind = session.get_bind(mapper)
+    # Sessions have options since SQLAlchemy 2.1.
+    options = dict(getattr(session, "execution_options", {}))
+    return bind.execution_options(**options) if options else bind
 
 
-def _mapper_of(cls: Any) -> Mapper[Any] | None:
+def again_if_closed(function: Callable[[], T]) -> T:
+    """Call a function that opens a connection, and once more where that had been closed while it was not needed.
+
+    :param function: what to call; it has done nothing when a connection breaks
+    :returns: what it returns
+    :raises DBAPIError: when the database does not answer
+    """
     try:
-        mapper: Mapper[Any] = inspect(cls)
-    except NoInspectionAvailable:
-        return None
-    return mapper
+        return function()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    return function()
 
 
-def _is_image(mapper: Mapper[Any]) -> bool:
-    return issubclass(mapper.class_, Image)
+def _query(session: Session, mapper: Mapper[Any], read: Callable[[Connection], T]) -> T:
+    """Read over the connection that a session has, or else over one of its engine's, which is given back at once."""
+    if session.in_transaction():
+        return read(session.connection(bind_arguments={"mapper": mapper}))
+    bind = bind_of(session, mapper)
+    if isinstance(bind, Connection):
+        if bind.in_transaction():
+            return read(bind)
+        with bind.begin() as transaction:
+            try:
+                return read(bind)
+            finally:
+                transaction.rollback()
+
+    def connect() -> T:
+        with bind.connect() as connection:
+            return read(connection)
+
+    return again_if_closed(connect)
 
 
-def _is_read_with_another(mapper: Mapper[Any]) -> bool:
-    return mapper.inherits is not None and not mapper.concrete and _is_image(mapper.inherits)
+def _compares_rows(session: Session, mapper: Mapper[Any]) -> bool:
+    return session.get_bind(mapper).dialect.name in _COMPARES_ROWS
 
 
-def _ordered(session: Session, mapper: Mapper[Any]) -> tuple[list[Any], bool]:
-    """What rows of a class are ordered by, and whether the database compares rows as such."""
-    if any(each.concrete and each is not mapper for each in mapper.with_polymorphic_mappers):
-        raise NotImplementedError(
-            f"expected {mapper.class_.__name__} to be loaded from tables of one key; classes of concrete inheritance"
-            " cannot be read in the order of their keys while ConcreteBase loads them together"
-        )
-    columns = [mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key]
-    return columns, session.get_bind(mapper).dialect.name in _COMPARES_ROWS
+def _not_advancing(rows: TableRows, key: Sequence[Any]) -> NotImplementedError:
+    types = ", ".join(f"{column} is {column.type}" for column in rows.key)
+    return NotImplementedError(
+        f"expected keys after {tuple(key)!r}, got the same again: the database does not take a value that it gave for"
+        f" equal to itself. {types}; use types that are exact, such as INTEGER, NUMERIC or VARCHAR"
+    )

@@ -30,12 +30,15 @@ CACHE_SIZE = 32 << 20
 class Row(NamedTuple):
     """An image row, as much as is needed to find it and its file again."""
 
-    #: Which class, by its place in a list of the caller's.
+    #: Which database, and which class, by their places in lists of the caller's.
+    database: int
     mapper: int
     #: Its primary key.
     identity: tuple[Any, ...]
-    #: What it names its file by.
-    key: FileKey
+    #: What it names its file by; ``None`` when it does not tell.
+    key: FileKey | None
+    #: What cannot be understood of it.
+    problem: str | None = None
 
 
 class File(NamedTuple):
@@ -54,7 +57,7 @@ class _Kind(IntEnum):
     #: A row that is asked about.
     ROW = 1
     #: A row that is not, whose file has a row all the same.
-    CLAIM = 2
+    OTHER_ROW = 2
 
 
 class Comparison:
@@ -69,7 +72,7 @@ class Comparison:
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.executescript(
             f"PRAGMA temp_store = FILE; PRAGMA journal_mode = OFF; PRAGMA cache_size = -{CACHE_SIZE >> 10};"
-            "CREATE TABLE seen (name BLOB, kind INTEGER, is_empty INTEGER, content BLOB);"
+            "CREATE TABLE seen (name BLOB, kind INTEGER, is_suspect INTEGER, content BLOB);"
             "CREATE TABLE difference (name BLOB PRIMARY KEY, file INTEGER, image INTEGER) WITHOUT ROWID;"
             "BEGIN"
         )
@@ -90,7 +93,7 @@ class Comparison:
                 self._name_of(file),
                 _Kind.FILE,
                 not file.size,
-                _packed(file.name, file.size, file.modified.timestamp(), None if file.key is None else tuple(file.key)),
+                _packed(file.name, file.size, file.modified.timestamp(), _plain(file.key)),
             )
             for file in files
         )
@@ -101,8 +104,16 @@ class Comparison:
         :param rows: each row once
         :param are_asked_about: whether they are of interest themselves, or just keep their files from having no row
         """
-        kind = _Kind.ROW if are_asked_about else _Kind.CLAIM
-        self._add((self._name(row.key), kind, False, _packed(row.mapper, row.identity, tuple(row.key))) for row in rows)
+        kind = _Kind.ROW if are_asked_about else _Kind.OTHER_ROW
+        self._add(
+            (
+                self._name_of_row(row),
+                kind,
+                row.problem is not None,
+                _packed(row.database, row.mapper, row.identity, _plain(row.key), row.problem),
+            )
+            for row in rows
+        )
 
     def compare(self) -> None:
         """Find out which rows and files are without the other."""
@@ -110,8 +121,8 @@ class Comparison:
             "INSERT INTO difference"
             " SELECT name, max(CASE kind WHEN 0 THEN rowid END), max(CASE kind WHEN 1 THEN rowid END)"
             " FROM seen GROUP BY name"
-            # A file alone; or a row that is asked about, and no file or an empty one.
-            " HAVING max(kind) = 0 OR max(kind = 1) AND (min(kind) > 0 OR max(is_empty))"
+            # A file alone; or a row that is asked about, without a file, with an empty one, or not understood.
+            " HAVING max(kind) = 0 OR max(kind = 1) AND (min(kind) > 0 OR max(is_suspect))"
         )
 
     def rows(self) -> Iterator[Row]:
@@ -122,7 +133,7 @@ class Comparison:
         return self._rows("SELECT content FROM seen WHERE kind = 1 ORDER BY rowid")
 
     def rows_in_question(self) -> Iterator[Row]:
-        """Tell the rows whose file was not listed, or is empty.
+        """Tell the rows whose file was not listed, or is empty, and those that are not understood.
 
         :returns: an iterator over those of them that are asked about
         """
@@ -137,7 +148,7 @@ class Comparison:
         for (content,) in self._database.execute(query):
             name, size, timestamp, key = pickle.loads(content)  # noqa: S301  # our own
             modified = datetime.datetime.fromtimestamp(timestamp, datetime.UTC)
-            yield File(name, size, modified, None if key is None else FileKey(*key))
+            yield File(name, size, modified, _key(key))
 
     def has_no_row(self, file: StoredFile) -> bool:
         """Tell whether a file was listed before, and had no row.
@@ -153,8 +164,12 @@ class Comparison:
 
     def _rows(self, query: str) -> Iterator[Row]:
         for (content,) in self._database.execute(query):
-            mapper, identity, key = pickle.loads(content)  # noqa: S301  # our own
-            yield Row(mapper, identity, FileKey(*key))
+            database, mapper, identity, key, problem = pickle.loads(content)  # noqa: S301  # our own
+            yield Row(database, mapper, identity, _key(key), problem)
+
+    def _name_of_row(self, row: Row) -> bytes:
+        # A name of its own, if it is that of no file.
+        return self._name(row.key) if row.key is not None else b"\1" + _packed(row.database, row.mapper, row.identity)
 
     def _name_of(self, file: StoredFile) -> bytes:
         return _bytes(f"\0{file.name}") if file.key is None else self._name(file.key)
@@ -165,6 +180,15 @@ class Comparison:
         # A store that takes no revision names files without.
         middle = revision if revision is not None and self._takes_revision else ""
         return _bytes(f"{object_type}\0{object_id}.{width}x{height}.{middle}{suffix}")
+
+
+def _plain(key: FileKey | None) -> tuple[Any, ...] | None:
+    # Smaller than with the name of its class.
+    return None if key is None else tuple(key)
+
+
+def _key(values: tuple[Any, ...] | None) -> FileKey | None:
+    return None if values is None else FileKey(*values)
 
 
 def _packed(*values: Any) -> bytes:

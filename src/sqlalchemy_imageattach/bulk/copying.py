@@ -66,15 +66,16 @@ class Copier:
         self.dry_run = dry_run
         self._throttle = None if max_bytes_per_second is None else _Throttle(max_bytes_per_second)
 
-    def __call__(self, key: FileKey, reproducible: bool) -> bool:
+    def __call__(self, key: FileKey, reproducible: bool, *, may_be_there: bool = False) -> bool:
         """Copy a file.
 
         :param key: its identifiers
         :param reproducible: whether it could be made again from another
+        :param may_be_there: whether to leave it out if the destination has it, though others are copied again
         :returns: whether that had to be done
         :raises OSError: when it could not be
         """
-        if self.skip_existing and self._is_there(key):
+        if (self.skip_existing or may_be_there) and self._is_there(key):
             return False
         file = self.source.get_key(key)
         with FileProxy(file):

@@ -1,20 +1,27 @@
 """Primary keys of image rows: in ranges, and as JSON.
 
-A key may be of several values, each an integer, a string or a UUID.  It must always be true that
+It must always be true that
 
 - keys are ordered by the database alone, which may sort text in a way of its own;
-- what was told as JSON is read back as the same key, by the types of the columns.
+- what is written as JSON is read back as the same key, by the types of the columns; what would not be is refused when
+  it is written.
 """
 
 from __future__ import annotations
 
+import datetime
+import enum
+import json
 import operator
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, literal, or_, tuple_
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
+from sqlalchemy.types import TypeDecorator
 
 __all__ = ("ALL_KEYS", "KeyRange", "check_keys", "class_name", "key_from_json", "key_to_json", "within")
 
@@ -35,7 +42,7 @@ ALL_KEYS = KeyRange()
 def within(columns: Sequence[Any], keys: KeyRange, compares_rows: bool) -> list[ColumnElement[bool]]:
     """Say in SQL that a key lies in a range.
 
-    :param columns: the attributes of the primary key
+    :param columns: the columns of the primary key
     :param keys: the range
     :param compares_rows: whether the database compares rows as such, and an index serves it
     :returns: criteria
@@ -57,11 +64,11 @@ def check_keys(mapper: Mapper[Any], keys: KeyRange) -> None:
     :raises ValueError: when its keys have another number of values than those of the class
     """
     if not isinstance(keys, KeyRange):
-        raise TypeError(f"keys must be a KeyRange, as key_ranges() gives them, not {keys!r}")
+        raise TypeError(f"expected a KeyRange as keys, as key_ranges() gives them, got {keys!r}")
     for key in keys:
         if key is not None and len(key) != len(mapper.primary_key):
             raise ValueError(
-                f"expected keys of {class_name(mapper)}, which have {len(mapper.primary_key)} values, not {key!r}"
+                f"expected keys of {class_name(mapper)}, which have {len(mapper.primary_key)} values, got {key!r}"
             )
 
 
@@ -74,14 +81,30 @@ def class_name(mapper: Mapper[Any]) -> str:
     return f"{mapper.class_.__module__}.{mapper.class_.__qualname__}"
 
 
-def key_to_json(values: Sequence[Any]) -> list[int | str]:
+def key_to_json(columns: Sequence[Any], values: Sequence[Any]) -> list[Any]:
     """Make JSON of a key.
 
+    :param columns: the columns of the key
     :param values: the values of the key
-    :returns: a list of integers and strings
-    :raises TypeError: when a value is neither an integer, a string nor a UUID
+    :returns: a list of numbers, strings and booleans
+    :raises TypeError: when :func:`key_from_json` would not make the same key of it
     """
-    return [_encoded(value) for value in values]
+    try:
+        encoded = [_encoded(value, column.type) for value, column in zip(values, columns, strict=True)]
+        decoded = key_from_json(columns, json.loads(json.dumps(encoded)))
+    except (TypeError, ValueError):
+        encoded, decoded = [], ()
+    # What is equal may still be another: 1 and True.
+    same = len(decoded) == len(values) and all(
+        a == b and isinstance(b, type(a)) for a, b in zip(decoded, values, strict=True)
+    )
+    if not same:
+        names = ", ".join(map(str, columns))
+        raise TypeError(
+            f"expected values of {names} that can be written as JSON and read again, such as integers, strings, UUIDs,"
+            f" enums and dates, got {tuple(values)!r}"
+        )
+    return encoded
 
 
 def key_from_json(columns: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
@@ -94,26 +117,67 @@ def key_from_json(columns: Sequence[Any], values: Sequence[Any]) -> tuple[Any, .
     """
     try:
         return tuple(_decoded(value, column.type) for value, column in zip(values, columns, strict=True))
-    except (TypeError, ValueError) as error:
-        names = ", ".join(str(column) for column in columns)
-        raise ValueError(f"expected a key of {names}, not {values!r}") from error
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        names = ", ".join(map(str, columns))
+        raise ValueError(f"expected a key of {names}, got {values!r}") from error
 
 
-def _encoded(value: Any) -> int | str:
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    if isinstance(value, int | str):
-        return value
-    raise TypeError(f"expected keys of integers, strings or UUIDs, which can be told as JSON, not {value!r}")
+def _encoded(value: Any, column_type: Any) -> Any:
+    if isinstance(column_type, TypeDecorator):
+        # A type of the application's own makes text or a number of it, as for any database.
+        bind = column_type.bind_processor(_DIALECT)
+        return _as_json(value if bind is None else bind(value))
+    if isinstance(value, enum.Enum) and issubclass(_python_type(column_type), enum.Enum):
+        return value.name
+    return _as_json(value)
 
 
 def _decoded(value: Any, column_type: Any) -> Any:
-    expected = column_type.python_type
-    if expected is uuid.UUID and isinstance(value, str):
-        return uuid.UUID(value)
-    if isinstance(value, bool) or not isinstance(value, expected):
+    if isinstance(column_type, TypeDecorator):
+        raw = _from_json(value, _python_type(column_type.impl_instance), _OF_DATABASES)
+        result = column_type.result_processor(_DIALECT, None)
+        return raw if result is None else result(raw)
+    expected = _python_type(column_type)
+    if issubclass(expected, enum.Enum):
+        return expected[value]
+    value = _from_json(value, expected, _OF_TYPES)
+    if isinstance(value, bool) is not (expected is bool) or not isinstance(value, expected):
         raise TypeError(value)
     return value
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
+        # A member of enum.StrEnum in a column of strings.
+        return value.value
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value) if isinstance(value, uuid.UUID | Decimal) else value
+
+
+def _from_json(value: Any, expected: type[Any], readers: Mapping[type[Any], Callable[[str], Any]]) -> Any:
+    return readers[expected](value) if isinstance(value, str) and expected in readers else value
+
+
+def _python_type(column_type: Any) -> type[Any]:
+    try:
+        python_type: type[Any] = column_type.python_type
+    except NotImplementedError:  # types of one database alone need not tell
+        return object
+    return python_type
+
+
+_DIALECT = DefaultDialect()
+#: What drivers give to a type of the application's own, by the type beneath it.
+_OF_DATABASES: Mapping[type[Any], Callable[[str], Any]] = {
+    bytes: bytes.fromhex,
+    datetime.date: datetime.date.fromisoformat,
+    datetime.datetime: datetime.datetime.fromisoformat,
+    datetime.time: datetime.time.fromisoformat,
+}
+_OF_TYPES: Mapping[type[Any], Callable[[str], Any]] = {**_OF_DATABASES, uuid.UUID: uuid.UUID, Decimal: Decimal}
 
 
 def _compared(

@@ -2,27 +2,29 @@
 
 It must always be true that
 
-- rows are read by sessions of their own, so that the caller's has nothing more in memory, and sees nothing else;
-- a file is asked about if its object type is that of one of the classes, or of one of their rows.
+- rows are read over the connections of sessions, which load nothing themselves;
+- an audit is about a file if the file's object type is that of one of the classes, or of one of their rows;
+- where a row cannot tell the name of its file, nothing is known about any file of its object type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper, Session
 
+from ..concurrency import outcome_of
 from ..entity import Image
-from ..naming import FileKey
 from ..store import Store, StoredFile
 from ..transactions.which_store import find_store
-from .batches import batches, check_session, image_mapper, image_mappers, own_session, topmost_of
+from .arguments import check_callback, mappers_of, sessions_of, topmost_of
+from .batches import ImageRow, batches, in_session, read_again
 from .comparison import Comparison, File, Row
 from .keys import ALL_KEYS, KeyRange
 
-__all__ = ("Scope", "Step")
+__all__ = ("Selection", "Step")
 
 T = TypeVar("T")
 
@@ -30,30 +32,38 @@ T = TypeVar("T")
 Step = Literal["files", "rows", "looks"]
 
 
-class Scope:
+class Selection:
     """The rows of image classes, and the files of a store.
 
-    :param session: the session that says which connections rows are read over
+    :param session: the session that says which connection rows are read over, or a list of sessions
     :param declarative_base: the base of the image classes, or one image class
     :param store: the store
     :param on_progress: called with the step that goes on, and how many files or rows it has done so far
     :raises TypeError: when an argument is of another type
+    :raises ValueError: when the session sees a part of the rows only
     """
 
     def __init__(
         self,
-        session: Session,
+        session: Session | Sequence[Session],
         declarative_base: Any,
         store: Store,
         on_progress: Callable[[Step, int], object] | None,
     ) -> None:
-        if on_progress is not None and not callable(on_progress):
-            raise TypeError(f"on_progress must be callable with a step and a number, not {on_progress!r}")
-        check_session(session)
-        self.session = session
-        self.mappers, self.others = _mappers(declarative_base)
+        check_callback("on_progress", on_progress, "a step and a number")
+        self.mappers = mappers_of(declarative_base)
+        self.sessions = sessions_of(session, self.mappers)
         self.store = find_store(store)
-        self.types = set(_object_types(self.mappers))
+        #: How many rows were read.
+        self.row_count = 0
+        #: How many of these do not tell the name of their file.
+        self.unread_count = 0
+        #: How many files were listed, by object type.
+        self.listed: Counter[str] = Counter()
+        # Classes whose rows may name files of the same object types.
+        self._others = [] if len(self.mappers) > 1 else _others(self.mappers)
+        self._types = {mapper: set(_object_types(mapper)) for mapper in (*self.mappers, *self._others)}
+        self._unread: set[Mapper[Any]] = set()
         self._on_progress = on_progress
 
     def files(self) -> Iterator[StoredFile]:
@@ -61,7 +71,10 @@ class Scope:
 
         :returns: an iterator
         """
-        return self.watched("files", self.store.list_files())
+        for file in self.watched("files", self.store.list_files()):
+            # What an interrupted write has left is in the folder of its object type.
+            self.listed[file.name.partition("/")[0] if file.key is None else file.key.object_type] += 1
+            yield file
 
     def watched(self, step: Step, items: Iterable[T]) -> Iterator[T]:
         """Tell how far a step has come.
@@ -85,10 +98,9 @@ class Scope:
         :param comparison: what they are added to
         """
         comparison.add_rows(self.watched("rows", self.rows()), are_asked_about=True)
-        # A file of these classes' object types may be that of another class.
-        for mapper in self.others:
-            with own_session(self.session, mapper) as own:
-                comparison.add_rows(_rows_of(own, mapper, 0), are_asked_about=False)
+        for mapper in self._others:
+            for number, session in enumerate(self.sessions):
+                comparison.add_rows(self._rows_of(number, session, mapper, 0), are_asked_about=False)
 
     def rows(self, keys: KeyRange = ALL_KEYS) -> Iterator[Row]:
         """Read the rows that are asked about.
@@ -96,55 +108,94 @@ class Scope:
         :param keys: those in this range of primary keys
         :returns: an iterator
         """
-        for index, mapper in enumerate(self.mappers):
-            with own_session(self.session, mapper) as own:
-                for row in _rows_of(own, mapper, index, keys):
-                    self.types.add(row.key.object_type)
+        for number, session in enumerate(self.sessions):
+            for index, mapper in enumerate(self.mappers):
+                for row in self._rows_of(number, session, mapper, index, keys):
+                    self.row_count += 1
                     yield row
 
-    def read_again(self, row: Row) -> Row | None:
+    def read_again(self, row: Row) -> tuple[Row, Image] | None:
         """Read a row once more.
 
         :param row: the row
-        :returns: what it says by now, or ``None`` when it is gone
+        :returns: what it says by now, and its image in its session; or ``None`` when it is gone
         """
-        mapper = self.mappers[row.mapper]
-        with own_session(self.session, mapper) as own:
-            image = own.get(mapper, row.identity)
-            return None if image is None else row._replace(key=FileKey.of(image))
+        session, mapper = self.sessions[row.database], self.mappers[row.mapper]
+        found = read_again(session, mapper, row.identity)
+        if found is None:
+            return None
+        return _row_of(row.database, row.mapper, found), in_session(session, found.image)
 
     def is_ours(self, file: StoredFile | File) -> bool:
-        """Tell whether a file is of an object type that is asked about.
+        """Tell whether rows were read that say whether a file is needed.
 
         :param file: the file
-        :returns: whether it is
+        :returns: false for files of other object types, and of those that rows do not tell
         """
-        if file.key is not None:
-            return file.key.object_type in self.types
-        return not self.types.isdisjoint(file.name.split("/"))
+        if file.key is None:
+            return not self._known_types().isdisjoint(file.name.split("/"))
+        return file.key.object_type in self._known_types() - self._unread_types()
+
+    def listed_count(self) -> int:
+        """Count the files that were listed, and that are of these object types.
+
+        :returns: how many there were
+        """
+        return sum(count for name, count in self.listed.items() if name in self._known_types())
+
+    def unknown_types(self) -> Mapping[str, int]:
+        """Count the files that were listed of object types that no image class has.
+
+        :returns: how many there were, by object type
+        """
+        known = self._known_types()
+        return {name: count for name, count in sorted(self.listed.items()) if name not in known}
+
+    def unread_types(self) -> Mapping[str, int]:
+        """Count the files that were listed of object types of which a row does not tell its file.
+
+        :returns: how many there were, by object type
+        """
+        return {name: self.listed[name] for name in sorted(self._unread_types()) if self.listed[name]}
+
+    def _rows_of(
+        self, number: int, session: Session, mapper: Mapper[Any], index: int, keys: KeyRange = ALL_KEYS
+    ) -> Iterator[Row]:
+        types = self._types[mapper]
+        for batch in batches(session, mapper, keys):
+            for row in batch:
+                if row.key is not None:
+                    types.add(row.key.object_type)
+                else:
+                    self.unread_count += 1
+                    self._unread.add(mapper)
+                    object_type, _ = outcome_of(getattr, row.image, "object_type")
+                    if isinstance(object_type, str):
+                        types.add(object_type)
+                yield _row_of(number, index, row)
+
+    def _known_types(self) -> set[str]:
+        return set().union(*(self._types[mapper] for mapper in self.mappers))
+
+    def _unread_types(self) -> set[str]:
+        return set().union(*(self._types[mapper] for mapper in self._unread))
 
 
-def _mappers(declarative_base: Any) -> tuple[list[Mapper[Any]], list[Mapper[Any]]]:
-    """The mappers that are asked about, and the others, whose rows may name files of the same object types."""
-    if isinstance(declarative_base, type) and issubclass(declarative_base, Image):
-        mapper = image_mapper(declarative_base)
-        return [mapper], [each for each in topmost_of(mapper.registry) if each is not mapper]
-    return image_mappers(declarative_base), []
+def _row_of(number: int, index: int, row: ImageRow) -> Row:
+    reason = None if row.error is None else f"{type(row.error).__name__}: {row.error}"
+    return Row(number, index, row.identity, row.key, reason)
 
 
-def _object_types(mappers: Sequence[Mapper[Any]]) -> Iterator[str]:
+def _others(mappers: Sequence[Mapper[Any]]) -> list[Mapper[Any]]:
+    return [each for mapper in mappers for each in topmost_of(mapper.registry) if each is not mapper]
+
+
+def _object_types(mapper: Mapper[Any]) -> Iterator[str]:
     """The object types that classes tell; others, which each row has of its own, are told by the rows."""
-    for mapper in mappers:
-        for each in mapper.self_and_descendants:
-            try:
-                object_type = each.class_.object_type
-            except NotImplementedError:
-                continue
-            if isinstance(object_type, str):
-                yield object_type
-
-
-def _rows_of(session: Session, mapper: Mapper[Any], index: int, keys: KeyRange = ALL_KEYS) -> Iterator[Row]:
-    for batch in batches(session, mapper, keys):
-        for image in batch:
-            yield Row(index, tuple(inspect(image).identity), FileKey.of(image))
+    for each in mapper.self_and_descendants:
+        try:
+            object_type = each.class_.object_type
+        except NotImplementedError:
+            continue
+        if isinstance(object_type, str):
+            yield object_type

@@ -13,8 +13,8 @@ import importlib
 import re
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -25,7 +25,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.orm import Mapper, Session
 
-from ..bulk.batches import image_mappers
+from ..bulk.arguments import image_mappers
 from ..exc import MissingDependencyError
 from ..store import Store
 from ..stores.clouds.failures import redacted
@@ -41,7 +41,7 @@ _secrets: set[str] = set()
 def without_secrets(text: str) -> str:
     """Take out of a text what was given as a secret.
 
-    :param text: what somebody else says
+    :param text: what another part says
     :returns: the text, with asterisks
     """
     longest_first: list[str] = sorted(_secrets, key=len, reverse=True)
@@ -88,7 +88,7 @@ class _Models(click.ParamType):  # type: ignore[type-arg]  # older ones are not 
         try:
             found: Any = importlib.import_module(module_name)
         except Exception as error:
-            self.fail(f"importing {module_name} failed: {_told(error)}", param, ctx)
+            self.fail(f"importing {module_name} failed: {_described(error)}", param, ctx)
         for name in path.split("."):
             try:
                 found = getattr(found, name)
@@ -97,7 +97,7 @@ class _Models(click.ParamType):  # type: ignore[type-arg]  # older ones are not 
         try:
             mappers = image_mappers(found)
         except Exception as error:
-            self.fail(f"{value}: {_told(error)}", param, ctx)
+            self.fail(f"{value}: {_described(error)}", param, ctx)
         if not mappers:
             self.fail(f"{value} has no image classes; name a module that imports them all", param, ctx)
         return Models(found, mappers)
@@ -183,12 +183,18 @@ def must_exist(given: GivenStore, name: str) -> Store:
 
 
 @contextmanager
-def opened(database: URL) -> Iterator[Session]:
-    """Open a database.
+def opened(databases: Sequence[URL]) -> Iterator[list[Session]]:
+    """Open databases.
 
-    :param database: its URL
-    :returns: a context manager that gives a session
+    :param databases: their URLs
+    :returns: a context manager that gives a session of each
     """
+    with ExitStack() as stack:
+        yield [stack.enter_context(_opened(database)) for database in databases]
+
+
+@contextmanager
+def _opened(database: URL) -> Iterator[Session]:
     try:
         engine = create_engine(database)
     except ImportError as error:
@@ -214,7 +220,7 @@ def _note_secrets(url: str) -> None:
     _secrets.update(part for each in parts for part in (each, unquote(each)) if part)
 
 
-def _told(error: Exception) -> str:
+def _described(error: Exception) -> str:
     """An error of somebody else's code, in a line."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""

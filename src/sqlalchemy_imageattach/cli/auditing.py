@@ -1,16 +1,17 @@
-"""Audits: what does not agree is told, or what has no row is removed."""
+"""Audits: showing what does not agree, and removing what has no row."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from .. import audit
 from ..store import Store, StoredFile
-from .report import Report, Status
+from .report import Report, Status, plain
 
 __all__ = ("sweep", "verify")
 
@@ -18,7 +19,7 @@ _STEPS = {"files": "listing files", "rows": "reading rows", "looks": "looking in
 
 
 def verify(
-    session: Session,
+    sessions: Sequence[Session],
     chosen: Any,
     store: Store,
     grace: datetime.timedelta,
@@ -28,7 +29,7 @@ def verify(
 ) -> Status:
     """Tell what does not agree, both ways; nothing is changed.
 
-    :param session: a session without a transaction
+    :param sessions: sessions without a transaction
     :param chosen: the declarative base, or an image class
     :param store: the store
     :param grace: files without a row that are younger are left out
@@ -38,31 +39,37 @@ def verify(
     :returns: the exit status
     """
     progress = _Progress(report, total)
-    for finding in audit.verify(session, chosen, store, probe=probe, older_than=grace, on_progress=progress):
-        row = None if finding.row is None else {"class": finding.row[0].__name__, "key": [*map(_plain, finding.row[1])]}
+    for finding in audit.verify(sessions, chosen, store, probe=probe, older_than=grace, on_progress=progress):
+        row = None if finding.row is None else {"class": finding.row[0].__name__, "key": [*map(plain, finding.row[1])]}
         key = None if finding.key is None else finding.key._asdict()
         report.find(finding.kind, str(finding), reason=finding.reason, key=key, row=row, name=finding.name)
     counts = {kind: report.counts[kind] for kind in ("missing", "unreadable", "mismatch", "orphan", "debris")}
     line = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
-    return report.end(Status.FOUND if report.counts else Status.FINE, line, **counts)
+    looked = {"rows": progress.counts["rows"], "files": progress.counts["files"]}
+    line = f"{looked['rows']:,} rows, {looked['files']:,} files: {line}"
+    return report.end(Status.FOUND if report.counts else Status.FINE, line, **looked, **counts)
 
 
 def sweep(
-    session: Session,
+    sessions: Sequence[Session],
     chosen: Any,
     store: Store,
     grace: datetime.timedelta,
     dry_run: bool,
+    limit: float,
+    require_known_types: bool,
     report: Report,
     total: Callable[[], int],
 ) -> Status:
     """Remove files that have no row, or tell which ones.
 
-    :param session: a session without a transaction
+    :param sessions: sessions without a transaction
     :param chosen: the declarative base, or an image class
     :param store: the store
     :param grace: files that are younger are left out
     :param dry_run: whether to remove nothing
+    :param limit: which share of the files may be removed
+    :param require_known_types: whether files of unknown types are an error
     :param report: who is told
     :param total: tells how many rows there are
     :returns: the exit status
@@ -78,12 +85,40 @@ def sweep(
         reason = str(error)
         report.find("failed", f"failed: {file.name}: {reason}", name=file.name, bytes=file.size, error=reason)
 
-    swept = audit.sweep(session, chosen, store, grace, dry_run, callback=removed, on_error=failed, on_progress=progress)
-    line = f"{swept.files:,} {event}, {swept.bytes:,} bytes, {report.counts['failed']:,} failed"
+    swept = audit.sweep(
+        sessions,
+        chosen,
+        store,
+        grace,
+        dry_run,
+        limit=limit,
+        require_known_types=require_known_types,
+        callback=removed,
+        on_error=failed,
+        on_progress=progress,
+    )
+    line = f"{swept.rows:,} rows, {swept.listed:,} files: {swept.files:,} {event}, {swept.bytes:,} bytes"
+    line += f", {swept.failed:,} failed"
+    for name, number in swept.unknown_types.items():
+        report.note(f"{number:,} files of the object type {name!r} were left alone: no class of the models has it.")
+    for name, number in swept.unread_types.items():
+        report.note(f"{number:,} files of the object type {name!r} were left alone: a row does not tell its own.")
     if dry_run and swept.files:
-        report.note("Nothing was removed: --no-dry-run does it.")
-    is_found = report.counts["failed"] or (dry_run and swept.files)
-    fields = {"files": swept.files, "bytes": swept.bytes, "failed": report.counts["failed"], "dry_run": dry_run}
+        share = (
+            "" if swept.files <= limit * swept.listed else f", with --limit {swept.files / swept.listed:.2g} or more"
+        )
+        report.note(f"Nothing was removed: --no-dry-run does it{share}.")
+    is_found = swept.failed or (dry_run and swept.files)
+    fields = {
+        "rows": swept.rows,
+        "listed": swept.listed,
+        "files": swept.files,
+        "bytes": swept.bytes,
+        "failed": swept.failed,
+        "unknown_types": swept.unknown_types,
+        "unread_types": swept.unread_types,
+        "dry_run": dry_run,
+    }
     return report.end(Status.FOUND if is_found else Status.FINE, line, **fields)
 
 
@@ -95,8 +130,11 @@ class _Progress:
         self._total = total
         # Not while a step is going on: a query then would be one in the middle of its own.
         self._counted: int | None = None
+        #: How many files or rows each step has gone over.
+        self.counts: Counter[str] = Counter()
 
     def __call__(self, step: str, done: int) -> None:
+        self.counts[step] = done
         self._report.begin(_STEPS[step], self._count)
         self._report.advance(done)
 
@@ -104,8 +142,3 @@ class _Progress:
         if self._counted is None:
             self._counted = self._total()
         return self._counted
-
-
-def _plain(value: Any) -> int | str:
-    """A part of a primary key, as JSON can hold it."""
-    return value if isinstance(value, int | str) else str(value)

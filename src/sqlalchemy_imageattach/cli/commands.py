@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import datetime
-import errno
+import io
+import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm import Session
 
-from ..bulk.batches import count, image_mapper
-from ..bulk.checkpoint import Checkpoint
-from ..bulk.keys import KeyRange
+from ..audit import DEFAULT_GRACE, DEFAULT_LIMIT
+from ..bulk.arguments import mappers_of
+from ..bulk.batches import count
+from ..bulk.keys import ALL_KEYS
 from ..entity import Image
 from ..migration import migrate as migrate_base
-from ..migration import migrate_class
-from ..naming import FileKey
-from ..rebuilding import make_thumbnails
+from ..migration import migrate_class, migration_job
+from ..rebuilding import make_thumbnails, thumbnails_job
 from ..version import VERSION
-from . import auditing
+from . import auditing, dropping
 from .arguments import DATABASE, DURATION, MODELS, STORE, GivenStore, Models, must_exist, opened, without_secrets
+from .endings import Ahead, Terminated, checked, ending, fail_image
 from .inspection import inspect_file
 from .report import Ended, Report, Status
 
@@ -36,16 +36,13 @@ __all__ = ("run",)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _STATUSES = """
-Exit status: 0 all is well; 1 images failed, or something was found, and is on the standard output; 2 wrong usage,
-nothing was done; 3 it could not go on, since a database or a disk gave out; 70 a defect, with a traceback; 130 Ctrl-C.
-After 3 and 130 what was done is whole, and a line tells how to go on.
+Exit status: 0 all is well; 1 images failed, or something was found, and is on the standard output; 2 wrong usage, or
+what is not safe: nothing was done; 3 it could not go on, since a database, a disk or the output gave out; 70 a defect,
+with a traceback; 130 Ctrl-C; 143 SIGTERM.  After 3, 70, 130 and 143 what was done is whole.
 
 Every option may come from the environment: --database from IMAGEATTACH_DATABASE.  That is the place for passwords, for
 others see the arguments of a process.
 """
-
-# What is about a whole store, and not about one of its images.
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 @click.group(epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -74,7 +71,13 @@ def _store_argument(name: str) -> Callable[[Any], Any]:
 
 _of_images = _options(
     _option("--models", type=MODELS, required=True, help="The declarative base of the models, as shop.models:Base."),
-    _option("--database", type=DATABASE, required=True, help="The URL of the database, as for SQLAlchemy."),
+    _option(
+        "--database",
+        type=DATABASE,
+        required=True,
+        multiple=True,
+        help="The URL of the database, as for SQLAlchemy; several times, where several share a store.",
+    ),
     _option("--class", "class_name", help="Just this image class, as UserPicture; else all of them."),
 )
 _as_json = _option("--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs.")
@@ -101,7 +104,7 @@ def migrate(
     source: GivenStore,
     destination: GivenStore,
     models: Models,
-    database: URL,
+    database: tuple[URL, ...],
     class_name: str | None,
     workers: int,
     verify: bool,
@@ -121,41 +124,43 @@ def migrate(
     if source.url == destination.url:
         raise click.UsageError("SOURCE and DESTINATION are the same store")
     done = 0
-    with opened(database) as session, Report(as_json) as report:
-
-        def fail(image: Image, error: Exception) -> None:
-            _fail(report, image, error)
-            report.advance()
+    with opened(database) as sessions, Report(as_json) as report:
+        mappers = mappers_of(chosen)
+        job = migration_job(sessions, mappers, ALL_KEYS, old, destination.store)
+        ahead = Ahead(checkpoint, job, sessions, mappers)
 
         def skip(_: Image) -> None:
             report.counts["skipped"] += 1
             report.advance()
 
-        plan = (migrate_base if chosen is models.base else migrate_class)(
-            session,
-            chosen,
-            old,
-            destination.store,
-            workers=workers,
-            verify=verify,
-            skip_existing=skip_existing,
-            dry_run=dry_run,
-            checkpoint=checkpoint,
-            on_error=fail,
-            on_skip=skip,
-            max_bytes_per_second=max_bytes_per_second,
-        )
+        def fail(image: Image, error: Exception) -> None:
+            fail_image(report, image, error)
+            report.advance()
 
-        def tell(status: Status) -> Status:
+        with checked():
+            plan = (migrate_base if chosen is models.base else migrate_class)(
+                sessions,
+                chosen,
+                old,
+                destination.store,
+                workers=workers,
+                verify=verify,
+                skip_existing=skip_existing,
+                dry_run=dry_run,
+                checkpoint=checkpoint,
+                on_error=fail,
+                on_skip=skip,
+                max_bytes_per_second=max_bytes_per_second,
+            )
+
+        def end(status: Status) -> Status:
             verb = "to copy" if dry_run else "copied"
             skipped, failed = report.counts["skipped"], report.counts["failed"]
-            if failed and checkpoint is not None and not dry_run:
-                report.note(
-                    "The checkpoint is past what failed: to try that again, run this without --checkpoint and with"
-                    " --skip-existing."
-                )
+            if failed and not dry_run:
+                report.note("To try again what failed, run the same with --skip-existing.")
             line = f"{done:,} {verb}, {skipped:,} left out since they are there, {failed:,} failed"
-            return report.end(status, line, copied=done, skipped=skipped, failed=failed, dry_run=dry_run)
+            counts = {"copied": done, "skipped": skipped, "failed": failed, "passed_over": ahead.passed_over}
+            return report.end(status, line, **counts, dry_run=dry_run)
 
         if dry_run:
             advice = "Nothing was copied."
@@ -163,13 +168,13 @@ def migrate(
             advice = f"Run the same again, and it goes on from {checkpoint}."
         else:
             advice = "What was copied stays: run the same with --skip-existing to go on."
-        with _ending(report, tell, advice):
-            _tell_where_it_begins(report, checkpoint)
-            report.begin("copying", partial(_left, session, models, chosen, checkpoint))
+        with ending(report, end, advice):
+            ahead.look(report)
+            report.begin("copying", ahead.count)
             for _ in plan:
                 done += 1
                 report.advance()
-        return tell(Status.FOUND if report.counts["failed"] else Status.FINE)
+        return end(Status.FOUND if report.counts["failed"] else Status.FINE)
 
 
 @group.command(epilog=_STATUSES)
@@ -184,16 +189,26 @@ def migrate(
     help="Leave files without a row out that are younger, as 90s, 30m, 12h or 2d; they may be of a transaction that"
     " goes on.  [default: 1d with --sweep, else 0]",
 )
+@_option(
+    "--limit",
+    type=click.FloatRange(0, 1),
+    default=DEFAULT_LIMIT,
+    show_default=True,
+    help="Which share of the files --sweep removes at the most; 1 for all of them.",
+)
+@_option("--require-known-types", is_flag=True, help="Have --sweep refuse files of types that no class has.")
 @_as_json
 def audit(
     store: GivenStore,
     models: Models,
-    database: URL,
+    database: tuple[URL, ...],
     class_name: str | None,
     probe: bool,
     sweep: bool,
     dry_run: bool,
     older_than: datetime.timedelta | None,
+    limit: float,
+    require_known_types: bool,
     as_json: bool,
 ) -> Status:
     """Compare the rows of all images with the files of STORE, both ways.
@@ -205,20 +220,27 @@ def audit(
     files = must_exist(store, "STORE")
     if not sweep and not dry_run:
         raise click.UsageError("--no-dry-run is for --sweep")
+    if not sweep and require_known_types:
+        raise click.UsageError("--require-known-types is for --sweep")
     if sweep and probe:
         raise click.UsageError("--sweep removes files without a row, and --probe is about those that have one")
-    with opened(database) as session, Report(as_json, "files") as report:
-        total = partial(_left, session, models, chosen, None)
-        with _ending(report, lambda status: report.end(status, "stopped"), "Run the same again."):
-            if sweep and not dry_run and not total():
-                raise click.UsageError(
-                    "there is no image in the database, so that every file would go: is it the right one?"
-                )
+    with opened(database) as sessions, Report(as_json, "files") as report:
+        mappers = mappers_of(chosen)
+
+        def total() -> int:
+            return sum(count(session, mapper) for session in sessions for mapper in mappers)
+
+        def end(status: Status) -> Status:
+            return report.end(status, "stopped", **report.counts)
+
+        with ending(report, end, "Run the same again."):
             if sweep:
-                grace = datetime.timedelta(days=1) if older_than is None else older_than
-                return auditing.sweep(session, chosen, files, grace, dry_run, report, total)
+                grace = DEFAULT_GRACE if older_than is None else older_than
+                return auditing.sweep(
+                    sessions, chosen, files, grace, dry_run, limit, require_known_types, report, total
+                )
             grace = older_than or datetime.timedelta(0)
-            return auditing.verify(session, chosen, files, grace, probe, report, total)
+            return auditing.verify(sessions, chosen, files, grace, probe, report, total)
 
 
 @group.command(epilog=_STATUSES)
@@ -227,6 +249,8 @@ def audit(
 @_option("--width", "widths", type=click.IntRange(1), multiple=True, help="Pixels; may be given several times.")
 @_option("--height", "heights", type=click.IntRange(1), multiple=True, help="Pixels; may be given several times.")
 @_option("--ratio", "ratios", type=float, multiple=True, help="Times the original; may be given several times.")
+@_option("--drop-width", "drop_widths", type=click.IntRange(1), multiple=True, help="Delete thumbnails of this width.")
+@_option("--drop-height", "drop_heights", type=click.IntRange(1), multiple=True, help="Delete those of this height.")
 @_option("--only-missing", is_flag=True, help="Leave the sizes that are there; else they are made anew.")
 @_workers
 @_checkpoint
@@ -234,47 +258,39 @@ def audit(
 def thumbnails(
     store: GivenStore,
     models: Models,
-    database: URL,
+    database: tuple[URL, ...],
     class_name: str | None,
     widths: tuple[int, ...],
     heights: tuple[int, ...],
     ratios: tuple[float, ...],
+    drop_widths: tuple[int, ...],
+    drop_heights: tuple[int, ...],
     only_missing: bool,
     workers: int,
     checkpoint: Path | None,
     as_json: bool,
 ) -> Status:
-    """Make thumbnails of all originals in STORE.
+    """Make thumbnails of all originals in STORE, or delete those of a size.
 
     Give at least one size.  An original that cannot be decoded is reported, and the others are made.
     """
     chosen = models.chosen(class_name)
     files = must_exist(store, "STORE")
-    if not (widths or heights or ratios):
-        raise click.UsageError("give at least one of --width, --height and --ratio")
-    done = 0
-    with opened(database) as session, Report(as_json, "originals") as report:
+    if (widths or heights or ratios) and (drop_widths or drop_heights):
+        raise click.UsageError("make sizes and delete others in two runs")
+    if not (widths or heights or ratios or drop_widths or drop_heights):
+        raise click.UsageError("give at least one of --width, --height, --ratio, --drop-width and --drop-height")
+    done = originals = 0
+    with opened(database) as sessions, Report(as_json, "originals") as report:
+        if drop_widths or drop_heights:
+            return dropping.drop(sessions, chosen, files, drop_widths, drop_heights, report)
+        mappers = mappers_of(chosen)
+        job = thumbnails_job(sessions, mappers, ALL_KEYS, files, widths, heights, ratios)
+        ahead = Ahead(checkpoint, job, sessions, mappers, originals=True)
 
-        def tell(status: Status) -> Status:
-            failed = report.counts["failed"]
-            if failed and checkpoint is not None:
-                report.note(
-                    "The checkpoint is past what failed: to try that again, run this without --checkpoint and with"
-                    " --only-missing."
-                )
-            return report.end(status, f"{done:,} made, {failed:,} failed", made=done, failed=failed)
-
-        if checkpoint is not None:
-            advice = f"Run the same again, and it goes on from {checkpoint}."
-        elif only_missing:
-            advice = "What was made stays: run the same again to go on."
-        else:
-            advice = "What was made stays: with --only-missing it goes on, if none of these sizes were there before."
-        with _ending(report, tell, advice):
-            _tell_where_it_begins(report, checkpoint)
-            report.begin("making", partial(_left, session, models, chosen, checkpoint, originals=True))
-            for made in make_thumbnails(
-                session,
+        with checked():
+            made_ones = make_thumbnails(
+                sessions,
                 chosen,
                 files,
                 widths=widths,
@@ -283,11 +299,30 @@ def thumbnails(
                 only_missing=only_missing,
                 workers=workers,
                 checkpoint=checkpoint,
-                on_error=partial(_fail, report),
-            ):
-                done += len(made.thumbnails)
+                on_error=partial(fail_image, report),
+            )
+
+        def end(status: Status) -> Status:
+            failed = report.counts["failed"]
+            if failed:
+                report.note("To try again what failed, run the same with --only-missing.")
+            line = f"{originals:,} originals: {done:,} made, {failed:,} failed"
+            counts = {"originals": originals, "made": done, "failed": failed, "passed_over": ahead.passed_over}
+            return report.end(status, line, **counts)
+
+        if checkpoint is not None:
+            advice = f"Run the same again, and it goes on from {checkpoint}."
+        elif only_missing:
+            advice = "What was made stays: run the same again to go on."
+        else:
+            advice = "What was made stays: with --only-missing it goes on, if none of these sizes were there before."
+        with ending(report, end, advice):
+            ahead.look(report)
+            report.begin("making", ahead.count)
+            for made in made_ones:
+                originals, done = originals + 1, done + len(made.thumbnails)
                 report.advance()
-        return tell(Status.FOUND if report.counts["failed"] else Status.FINE)
+        return end(Status.FOUND if report.counts["failed"] else Status.FINE)
 
 
 @group.command(epilog=_STATUSES)
@@ -329,12 +364,20 @@ def run() -> int:
 
     :returns: the exit status
     """
+    _prepare_outputs()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # One that is ignored, as by nohup, stays so.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminate)
     try:
         status = group.main(standalone_mode=False)
         return int(status or Status.FINE)
     except click.ClickException as error:
         error.show()
         return Status.USAGE
+    except Terminated:
+        print("Terminated.", file=sys.stderr)
+        return Status.TERMINATED
     except (click.Abort, KeyboardInterrupt):
         print("Interrupted.", file=sys.stderr)
         return Status.INTERRUPTED
@@ -345,45 +388,15 @@ def run() -> int:
         return Status.DEFECT
 
 
-@contextmanager
-def _ending(report: Report, tell: Callable[[Status], Status], advice: str) -> Iterator[None]:
-    """End a command that cannot go on: with a sentence, its last line, and a status."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        why, status = "Interrupted", Status.INTERRUPTED
-    except (SQLAlchemyError, OSError) as error:
-        why, status = _reason(error), Status.STOPPED
-    except (ValueError, NotImplementedError) as error:
-        # What the library refuses before it begins.
-        raise click.UsageError(without_secrets(str(error))) from error
-    else:
-        return
-    report.note(f"{why}. {advice}")
-    tell(status)
-    raise Ended(status)
+def _prepare_outputs() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # It was closed before the command began.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # to the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
-def _reason(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    text = " ".join([*str(cause).split(), *getattr(error, "__notes__", [])]) or type(cause).__name__
-    return f"Error: {without_secrets(text).rstrip('.')}"
-
-
-def _fail(report: Report, image: Image, error: Exception) -> None:
-    if isinstance(error, OSError) and error.errno in _FULL:
-        raise error
-    report.fail(FileKey.of(image), error)
-
-
-def _tell_where_it_begins(report: Report, checkpoint: Path | None) -> None:
-    # A checkpoint does not know which stores it is about.
-    if checkpoint is not None and checkpoint.exists() and not report.as_json:
-        report.note(f"Going on from {checkpoint}: what is before it counts as done.")
-
-
-def _left(session: Session, models: Models, chosen: Any, kept: Path | None, *, originals: bool = False) -> int:
-    """How many rows there are after the checkpoint."""
-    mappers = models.mappers if chosen is models.base else [image_mapper(chosen)]
-    with Checkpoint(kept) as checkpoint:
-        return sum(count(session, mapper, KeyRange(checkpoint.get(mapper)), originals=originals) for mapper in mappers)
+def _terminate(*_: object) -> None:
+    raise Terminated

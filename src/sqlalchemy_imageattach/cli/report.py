@@ -1,13 +1,17 @@
-"""What a command tells while it runs, and at its end.
+"""What a command prints while it runs, and at its end.
 
 What it finds goes to the standard output: a line for each image that something is wrong with, then a line that sums up.
 With ``--json`` each of these is one JSON object with an ``event``, the last one ``"end"``.  How far it has come goes to
 the standard error: a bar with rate and time left on a terminal, a line every ten seconds elsewhere, and nothing with
-``--json``.
+``--json``.  It must always be true that
+
+- what the encoding of the output lacks is spelled out, and what would control a terminal, too;
+- an output that takes no more, such as a pipe that was closed or a disk that is full, ends the command quietly.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -16,15 +20,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+from sqlalchemy import inspect
 
+from ..concurrency import outcome_of
+from ..entity import Image
 from ..naming import FileKey
 
-__all__ = ("Ended", "Report", "Status", "described", "printable")
+__all__ = ("INTERVAL", "Ended", "Report", "Status", "plain", "printable", "silence")
 
 #: Seconds between two lines that tell how far a command has come, where there is no terminal.
 INTERVAL = 10.0
@@ -37,18 +44,20 @@ class Status(IntEnum):
     FINE = 0
     #: All was gone through; images failed, or something was found, and is on the standard output.
     FOUND = 1
-    #: Wrong usage: nothing was done.
+    #: Wrong usage, or a request that is not safe: nothing was done.
     USAGE = 2
-    #: It could not go on: a database or a disk gave out.  What was done is whole.
+    #: It could not go on: a database, a disk or the output gave out.  What was done is whole.
     STOPPED = 3
-    #: A defect, of this library or of the models: there is a traceback.
+    #: A defect, of this library or of the models: there is a traceback.  What was done is whole.
     DEFECT = 70
     #: Ctrl-C.  What was done is whole.
     INTERRUPTED = 130
+    #: SIGTERM.  What was done is whole.
+    TERMINATED = 143
 
 
 class Ended(Exception):
-    """Raised where a command has ended before its end, and has told why as far as anybody listens."""
+    """Raised where a command has ended before its end, and has said why as far as the outputs take it."""
 
     def __init__(self, status: Status) -> None:
         super().__init__(status)
@@ -83,7 +92,7 @@ class Report:
         self._step = ""
         self._total = 0
         self._done = 0
-        self._began_at = self._told_at = time.monotonic()
+        self._began_at = self._told_at = self._opened_at = time.monotonic()
 
     def __enter__(self) -> Self:
         # An older one prints an empty line at its end, even where it is disabled.
@@ -95,7 +104,8 @@ class Report:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._is_live:
-            self._bar.stop()
+            with contextlib.suppress(OSError):
+                self._bar.stop()
 
     @property
     def is_silent(self) -> bool:
@@ -153,32 +163,43 @@ class Report:
         :param lines: for people
         :param fields: for programs
         """
-        told = [json.dumps({"event": event, **fields})] if self.as_json else map(printable, lines)
+        printed = [json.dumps({"event": event, **fields})] if self.as_json else map(printable, lines)
         try:
-            print(*told, sep="\n", flush=True)
-        except BrokenPipeError:
-            # Who read it has enough; the interpreter would find that out once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            print(*printed, sep="\n", flush=True)
+        except OSError as error:
+            silence(sys.stdout)
+            # Who reads a pipe and closes it has enough.
+            if not isinstance(error, BrokenPipeError):
+                self.note(f"Error: the output takes no more: {error.strerror}.")
             raise Ended(Status.STOPPED) from None
 
-    def fail(self, key: FileKey, error: Exception) -> None:
+    def fail(self, image: Image, error: Exception) -> None:
         """Tell of an image that something could not be done with.
 
-        :param key: the image's
+        :param image: the image
         :param error: what went wrong
         """
         reason = str(error) or type(error).__name__
-        self.find("failed", f"failed: {described(key)}: {reason}", key=key._asdict(), error=reason)
+        state: Any = inspect(image)
+        row = {"class": type(image).__name__, "key": [*map(plain, state.identity)]}
+        key, _ = outcome_of(FileKey.of, image)
+        what = f"{row['class']} {', '.join(map(str, state.identity))}" if key is None else str(key)
+        self.find(
+            "failed", f"failed: {what}: {reason}", key=None if key is None else key._asdict(), row=row, error=reason
+        )
 
     def note(self, line: str) -> None:
         """Tell people something about the run itself, on the standard error.
 
         :param line: a sentence
         """
-        if self._is_live:
-            self._bar.console.print(Text(printable(line)))
-        else:
-            print(printable(line), file=sys.stderr, flush=True)
+        try:
+            if self._is_live:
+                self._bar.console.print(Text(printable(line)))
+            else:
+                print(printable(line), file=sys.stderr, flush=True)
+        except OSError:
+            silence(sys.stderr)
 
     def end(self, status: Status, line: str, **fields: Any) -> Status:
         """Tell how it ended; the last thing on the standard output.
@@ -189,24 +210,33 @@ class Report:
         :returns: the status
         """
         if self._is_live:
-            self._bar.stop()
-        self.show("end", [line], status=int(status), **fields)
+            with contextlib.suppress(OSError):
+                self._bar.stop()
+        seconds = round(time.monotonic() - self._opened_at, 3)
+        self.show("end", [line], status=int(status), **fields, seconds=seconds)
         return status
+
+
+def plain(value: Any) -> int | str:
+    """Spell a part of a primary key as JSON can hold it.
+
+    >>> plain(7), plain(None)
+    (7, 'None')
+    """
+    return value if isinstance(value, int | str) else str(value)
+
+
+def silence(stream: TextIO) -> None:
+    """Write what is still to come to nowhere; else the interpreter would fail with it once more at its end.
+
+    :param stream: the standard output, or the standard error
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
-
-
-def described(key: FileKey) -> str:
-    """Describe an image for people.
-
-    >>> described(FileKey("user-picture", 1, 640, 480, "image/png", "k3v9q2"))
-    'user-picture 1, 640x480, image/png, k3v9q2'
-    """
-    object_type, object_id, width, height, mimetype, revision = key
-    return f"{object_type} {object_id}, {width}x{height}, {mimetype}{f', {revision}' if revision else ''}"
 
 
 def printable(text: str) -> str:

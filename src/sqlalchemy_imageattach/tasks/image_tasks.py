@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from celery import Celery
 from celery.canvas import Signature
+from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import inspect
+from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.orm import Mapper, Session, object_session
 
-from ..bulk.batches import image_mapper, image_mappers, key_ranges
+from ..bulk.arguments import image_mapper, image_mappers
+from ..bulk.batches import key_ranges
 from ..bulk.keys import KeyRange, key_to_json
 from ..entity import Image
 from ..entity.image_set import BaseImageSet
@@ -19,7 +22,7 @@ from ..entity.sizes import Wanted
 from ..migration import migrate_class
 from ..rebuilding import make_thumbnails
 from ..store import Store
-from .partitions import PASSING, Work
+from .partitions import PASSING, Operations
 
 __all__ = ("PARTITION_SIZE", "ImageTasks")
 
@@ -31,7 +34,8 @@ _OPTIONS: dict[str, Any] = {
     "acks_late": True,
     "reject_on_worker_lost": True,
     # After 1, 2, 4, 8 seconds and so on, each cut by chance: 17 minutes in all, at the most.
-    "autoretry_for": PASSING,
+    # The soft time limit ends a task that has not done all of it; the next try finds what was done.
+    "autoretry_for": (*PASSING, SoftTimeLimitExceeded),
     "max_retries": 10,
     "retry_backoff": True,
     "retry_backoff_max": 600,
@@ -75,15 +79,15 @@ class ImageTasks:
         stores: Mapping[str, Store] | None = None,
     ) -> None:
         if not isinstance(app, Celery):
-            raise TypeError(f"app must be an instance of celery.Celery, not {app!r}")
-        self._work = work = Work(declarative_base, make_session, stores or {})
+            raise TypeError(f"expected an instance of celery.Celery as app, got {app!r}")
+        self._operations = operations = Operations(declarative_base, make_session, stores or {})
         if app in _apps:
             raise ValueError(f"expected an app without these tasks, and {app!r} has them already; use that ImageTasks")
         _apps.add(app)
-        self._thumbnails = _registered(app, "thumbnails", lambda task, **told: work.thumbnails(**told))
-        self._rebuilding = _registered(app, "rebuilding", lambda task, **told: work.rebuilding(_is_last(task), **told))
-        self._migration = _registered(app, "migration", lambda task, **told: work.migration(_is_last(task), **told))
-        self._audit = _registered(app, "audit", lambda task, **told: work.audit(**told))
+        self._thumbnails = _registered(app, "thumbnails", lambda _, **given: operations.thumbnails(**given))
+        self._rebuilding = _registered(app, "rebuilding", lambda last, **given: operations.rebuilding(last, **given))
+        self._migration = _registered(app, "migration", lambda last, **given: operations.migration(last, **given))
+        self._audit = _registered(app, "audit", lambda _, **given: operations.audit(**given))
 
     def thumbnails(
         self,
@@ -108,8 +112,8 @@ class ImageTasks:
         """
         if not isinstance(image_set, BaseImageSet):
             raise TypeError(
-                f"image_set must be the image set of an entity, such as user.picture, not {image_set!r}; of several,"
-                " get_image_set() chooses one"
+                f"expected the image set of an entity, such as user.picture, as image_set, got {image_set!r}; of"
+                " several, get_image_set() chooses one"
             )
         sizes: list[dict[str, Any]] = [
             {name: value}
@@ -117,23 +121,30 @@ class ImageTasks:
             for value in values
         ]
         if not sizes:
-            raise TypeError("expected widths, heights or ratios of thumbnails, and there is none")
+            raise TypeError("expected widths, heights or ratios of thumbnails, got none")
         for size in sizes:
             Wanted(**size)
         owner, relationship = image_set.query._place()
         state: Any = inspect(owner)
-        entity = self._work.name(state.mapper)
+        entity = self._operations.name(state.mapper)
         if state.identity is None:
             session = object_session(owner)
             if session is None:
                 raise ValueError(f"expected {owner!r} to be in a session, so that it has a key; add it to one")
-            session.flush()
-        keys = dict(zip(image_set.identity_map, key_to_json(list(image_set.identity_map.values())), strict=True))
+            try:
+                session.flush()
+            except MissingGreenlet as error:
+                raise ValueError(
+                    f"expected {owner!r} to have a key, got none; await flush() of its AsyncSession before"
+                ) from error
+        names = list(image_set.identity_map)
+        columns = [relationship.mapper.columns[name] for name in names]
+        values = key_to_json(columns, list(image_set.identity_map.values()))
         return self._thumbnails.si(
             entity=entity,
-            key=key_to_json(state.identity or ()),
+            key=key_to_json(state.mapper.primary_key, state.identity),
             attribute=relationship.key,
-            image_set=keys,
+            image_set=dict(zip(names, values, strict=True)),
             sizes=sizes,
         )
 
@@ -165,7 +176,7 @@ class ImageTasks:
         :raises TypeError: when an argument is of another type
         :raises ValueError: when a size is not positive, or there is none
         """
-        session = self._work.make_session()
+        session = self._operations.make_session()
         options: dict[str, Any] = {
             "widths": list(widths),
             "heights": list(heights),
@@ -174,7 +185,7 @@ class ImageTasks:
         }
         for mapper in self._mappers(cls):
             # It refuses what the tasks could not do.
-            make_thumbnails(session, mapper.class_, self._work.store(store), **options)
+            make_thumbnails(session, mapper.class_, self._operations.store(store), **options)
         return self._partitions(self._rebuilding, session, cls, size, {"store": store, **options})
 
     def migration(
@@ -203,7 +214,10 @@ class ImageTasks:
         :raises TypeError: when an argument is of another type
         :raises ValueError: when ``size`` is not positive, or both stores are one
         """
-        session, stores = self._work.make_session(), (self._work.store(source), self._work.store(destination))
+        session, stores = (
+            self._operations.make_session(),
+            (self._operations.store(source), self._operations.store(destination)),
+        )
         for mapper in self._mappers(cls):
             # As above.
             migrate_class(session, mapper.class_, *stores, verify=verify, workers=workers)
@@ -227,36 +241,39 @@ class ImageTasks:
         :raises TypeError: when an argument is of another type
         :raises ValueError: when ``size`` is not positive
         """
-        self._work.store(store)
-        session = self._work.make_session()
+        self._operations.store(store)
+        session = self._operations.make_session()
         return self._partitions(self._audit, session, cls, size, {"store": store, "probe": probe})
 
     def _mappers(self, cls: type[Image] | None) -> list[Mapper[Any]]:
-        return image_mappers(self._work.base) if cls is None else [image_mapper(cls)]
+        return image_mappers(self._operations.base) if cls is None else [image_mapper(cls)]
 
     def _partitions(
         self, task: Any, session: Session, cls: type[Image] | None, size: int, arguments: dict[str, Any]
     ) -> Iterator[Signature]:
-        classes = [(self._work.name(mapper), key_ranges(session, mapper.class_, size)) for mapper in self._mappers(cls)]
+        classes = [
+            (self._operations.name(mapper), mapper.primary_key, key_ranges(session, mapper.class_, size))
+            for mapper in self._mappers(cls)
+        ]
         return _signatures(task, session, classes, arguments)
 
 
 def _registered(app: Celery, name: str, function: Callable[..., Any]) -> Any:
-    def run(task: Any, **told: Any) -> Any:
-        return function(task, **told)
+    def run(task: Any, **arguments: Any) -> Any:
+        is_last_try = bool(task.request.retries >= task.max_retries)
+        return function(is_last_try, **arguments)
 
     return app.task(name=f"sqlalchemy_imageattach.{name}", bind=True, **_OPTIONS)(run)
 
 
-def _is_last(task: Any) -> bool:
-    return bool(task.request.retries >= task.max_retries)
-
-
 def _signatures(
-    task: Any, session: Session, classes: Iterable[tuple[str, Iterable[KeyRange]]], arguments: Mapping[str, Any]
+    task: Any,
+    session: Session,
+    classes: Iterable[tuple[str, Sequence[Any], Iterable[KeyRange]]],
+    arguments: Mapping[str, Any],
 ) -> Iterator[Signature]:
     with session:
-        for name, ranges in classes:
+        for name, columns, ranges in classes:
             for keys in ranges:
-                after, upto = (None if bound is None else key_to_json(bound) for bound in keys)
+                after, upto = (None if bound is None else key_to_json(columns, bound) for bound in keys)
                 yield task.si(image_class=name, after=after, upto=upto, **arguments)

@@ -2,9 +2,10 @@
 
 What a task says is JSON: names of classes and stores, keys of rows, sizes.  It must always be true that
 
-- work that is done again finds what was made, and makes the rest;
+- a task that is done again finds what was made, and makes the rest;
 - a fault that may pass is raised, so that all of it is tried again; what does not pass, and what fails at the last try,
-  is told in the result, and keeps nothing else from being done.
+  is in the result, and keeps nothing else from being done;
+- a request to stop is no fault of an image, and ends the task.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from ..audit import verify
 from ..bulk.keys import KeyRange, class_name, key_from_json, key_to_json
+from ..concurrency import outcome_of
 from ..entity import Image
 from ..migration import migrate_class
 from ..naming import FileKey
 from ..rebuilding import make_thumbnails
 from ..store import Store, is_missing
 
-__all__ = ("PASSING", "Work")
+__all__ = ("PASSING", "Operations")
 
 logger = logging.getLogger("sqlalchemy_imageattach")
 
@@ -40,8 +42,8 @@ PASSING = (
 )
 
 
-class Work:
-    """What an application has for it: its models, its sessions and its stores.
+class Operations:
+    """What tasks do with an application's models, sessions and stores.
 
     :param declarative_base: the base of the image classes and of the entities that have images
     :param make_session: gives a new session when it is called
@@ -51,16 +53,16 @@ class Work:
 
     def __init__(self, declarative_base: Any, make_session: Callable[[], Session], stores: Mapping[str, Store]) -> None:
         if not callable(make_session):
-            raise TypeError(f"make_session must be callable, such as a sessionmaker, not {make_session!r}")
+            raise TypeError(f"expected a function such as a sessionmaker as make_session, got {make_session!r}")
         self._registry: Any = getattr(declarative_base, "registry", None)
         if self._registry is None:
-            raise TypeError(f"declarative_base must be a declarative base class, not {declarative_base!r}")
+            raise TypeError(f"expected a declarative base class as declarative_base, got {declarative_base!r}")
         self.base = declarative_base
         self.make_session = make_session
         self._stores = dict(stores)
         for name, store in self._stores.items():
             if not isinstance(store, Store):
-                raise TypeError(f"stores[{name!r}] must be an instance of Store, not {store!r}")
+                raise TypeError(f"expected an instance of Store as stores[{name!r}], got {store!r}")
 
     def store(self, name: str) -> Store:
         """Find a store by its name.
@@ -73,7 +75,7 @@ class Work:
             return self._stores[name]
         except KeyError:
             known = ", ".join(self._stores) or "none"
-            raise KeyError(f"expected the name of one of the stores of ImageTasks ({known}), not {name!r}") from None
+            raise KeyError(f"expected the name of one of the stores of ImageTasks ({known}), got {name!r}") from None
 
     def name(self, mapper: Mapper[Any]) -> str:
         """Name a class, for :meth:`mapper`.
@@ -83,7 +85,7 @@ class Work:
         :raises ValueError: when it is a class of another base
         """
         if mapper.registry is not self._registry:
-            raise ValueError(f"expected a class of {self.base!r}, for which these tasks are, not {mapper.class_!r}")
+            raise ValueError(f"expected a class of {self.base!r}, for which these tasks are, got {mapper.class_!r}")
         return class_name(mapper)
 
     def mapper(self, name: str) -> Mapper[Any]:
@@ -97,7 +99,7 @@ class Work:
             if class_name(mapper) == name:
                 found: Mapper[Any] = mapper
                 return found
-        raise LookupError(f"expected a class of {self.base!r}, and {name} is none; the sender has other models")
+        raise LookupError(f"expected a class of {self.base!r}, got {name}; the sender has other models")
 
     def thumbnails(
         self,
@@ -146,7 +148,7 @@ class Work:
     ) -> dict[str, Any]:
         """Make the sizes that are missing of the originals of a range.
 
-        :param is_last_try: whether faults that may pass are told instead of raised
+        :param is_last_try: whether faults that may pass are in the result instead of raised
         :param image_class: the class
         :param after: the key after which the range begins
         :param upto: the key up to which it goes
@@ -162,11 +164,11 @@ class Work:
                 self.store(store),
                 keys=_range(mapper, after, upto),
                 only_missing=True,
-                on_error=failures.note,
+                on_error=failures.add,
                 **options,
             )
             count = sum(len(each.thumbnails) for each in made)
-        return {"made": count, "failed": failures.told}
+        return {"made": count, "failed": failures.found}
 
     def migration(
         self,
@@ -180,7 +182,7 @@ class Work:
     ) -> dict[str, Any]:
         """Copy the files of a range that are not there yet.
 
-        :param is_last_try: whether faults that may pass are told instead of raised
+        :param is_last_try: whether faults that may pass are in the result instead of raised
         :param image_class: the class
         :param after: the key after which the range begins
         :param upto: the key up to which it goes
@@ -198,11 +200,11 @@ class Work:
                 self.store(destination),
                 keys=_range(mapper, after, upto),
                 skip_existing=True,
-                on_error=failures.note,
+                on_error=failures.add,
                 **options,
             )
             count = sum(1 for _ in plan)
-        return {"copied": count, "failed": failures.told}
+        return {"copied": count, "failed": failures.found}
 
     def audit(
         self, image_class: str, after: Sequence[Any] | None, upto: Sequence[Any] | None, store: str, **options: Any
@@ -217,31 +219,33 @@ class Work:
         :returns: what does not agree
         """
         mapper = self.mapper(image_class)
-        told = []
+        found = []
         with self.make_session() as session:
             keys = _range(mapper, after, upto)
             for finding in verify(session, mapper.class_, self.store(store), keys=keys, **options):
                 logger.warning("%s", finding, extra={"image_key": finding.key})
                 assert finding.row is not None
-                key = key_to_json(finding.row[1])
-                told.append({"kind": finding.kind, "reason": finding.reason, "key": key})
-        return told
+                key = key_to_json(mapper.primary_key, finding.row[1])
+                found.append({"kind": finding.kind, "reason": finding.reason, "key": key})
+        return found
 
 
 class _Failures:
-    """What could not be done, as a result tells it."""
+    """What could not be done, as it is in a result."""
 
     def __init__(self, is_last_try: bool) -> None:
         self._is_last_try = is_last_try
-        self.told: list[dict[str, Any]] = []
+        self.found: list[dict[str, Any]] = []
 
-    def note(self, image: Image, error: Exception) -> None:
+    def add(self, image: Image, error: Exception) -> None:
         does_pass = isinstance(error, PASSING) and not (isinstance(error, OSError) and is_missing(error))
         if does_pass and not self._is_last_try:
             raise error
-        key = FileKey.of(image)
-        logger.error("a task failed for %s", tuple(key), exc_info=error, extra={"image_key": key})
-        self.told.append({"key": key_to_json(inspect(image).identity), "error": f"{type(error).__name__}: {error}"})
+        state: Any = inspect(image)
+        key, _ = outcome_of(FileKey.of, image)
+        logger.error("a task failed for %s", key or state.identity, exc_info=error, extra={"image_key": key})
+        identity = key_to_json(state.mapper.primary_key, state.identity)
+        self.found.append({"key": identity, "error": f"{type(error).__name__}: {error}"})
 
 
 def _range(mapper: Mapper[Any], *bounds: Sequence[Any] | None) -> KeyRange:

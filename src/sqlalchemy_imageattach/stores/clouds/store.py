@@ -26,6 +26,7 @@ from ...exc import ImageNotFoundError
 from ...naming import SUFFIXES, FileKey, StorableImage, former_names_of, key_of, name_of
 from ...store import Store, StoredFile
 from .bucket import Bucket, check_range
+from .clock import time_of
 from .runtime import require
 
 __all__ = ("DEFAULT_MAX_AGE", "CloudStore")
@@ -162,6 +163,13 @@ class CloudStore(Bucket, Store):
                 key = _key_of_object(name.removeprefix(start))
                 if key is not None:
                     yield StoredFile(name, each["size"], each["last_modified"], key, partial(self._delete, name))
+
+    def now(self) -> datetime.datetime:
+        """Tell the time by the server's clock, which dates the files.
+
+        :returns: the date of an answer; what this machine's clock says where there is none
+        """
+        return time_of(self.base_url, self.timeout)
 
     def locate(self, image: StorableImage) -> str:
         # A signature covers the query, and is of the present time anyway.
