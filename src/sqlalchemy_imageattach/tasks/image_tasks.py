@@ -65,6 +65,7 @@ class ImageTasks:
     >>> from celery import Celery
     >>> from sqlalchemy.orm import sessionmaker
     >>> from models import Base  # your own
+    >>> from sqlalchemy_imageattach.tasks import enqueue
     >>> images = ImageTasks(Celery(broker="memory://"), Base, sessionmaker(session.bind), {"store": store})
     >>> _ = user.picture.from_file(photograph, store=store)
     >>> enqueue(session, images.thumbnails(user.picture, widths=[160, 640]))
