@@ -130,6 +130,7 @@ def respond(
     :raises Pending: when ``wait`` is false, and the file is being made
 
     >>> import io
+    >>> from sqlalchemy_imageattach.serving import Stored
     >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
     >>> store = MemoryStore()
     >>> store.put_file(io.BytesIO(b"bytes"), "user", 1, 640, 480, "image/png", False)

@@ -64,6 +64,7 @@ class ImageTasks:
 
     >>> from celery import Celery
     >>> from sqlalchemy.orm import sessionmaker
+    >>> from sqlalchemy_imageattach.tasks import enqueue
     >>> from models import Base  # your own
     >>> from sqlalchemy_imageattach.tasks import enqueue
     >>> images = ImageTasks(Celery(broker="memory://"), Base, sessionmaker(session.bind), {"store": store})
