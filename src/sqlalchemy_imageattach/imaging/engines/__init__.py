@@ -7,7 +7,10 @@
     fork_guard    where libvips may work
     libvips       the only module that imports pyvips
     vips          the engine that uses it
-    pillow        the engine that uses Pillow, and the only module that imports PIL
+    pillow        the engine that uses Pillow
+    composing     putting frames together
+    encoding      writing what Pillow made
+    bitmaps       what Pillow does not do of BMP
     pdfium        the only module that imports pypdfium2
     filters       the names of filters
     pool          having images decoded in processes of their own

@@ -86,6 +86,7 @@ def _write(job: Job, file: IO[bytes], frames: list[Image.Image], durations: list
         frames = [_flattened(frames[0])]
     elif job.mimetype == "image/png" and job.colors and len(frames) == 1:
         frames = [_as_few_colors(frames[0], job.colors)]
+        options["optimize"] = True
     if len(frames) > 1:
         options |= {"save_all": True, "append_images": frames[1:], "duration": durations} | _plays(job)
     frames[0].save(file, **options)

@@ -24,6 +24,9 @@ __all__ = (
 #: Results of more pixels are written to disk, with no copy in memory.
 PIXELS_IN_MEMORY = 1_000_000
 
+# By how many colours an original has at most.
+_COLORS = ((0, 0), (4, 8), (64, 64))
+
 # What is gained beyond costs many times its worth.
 _QUALITY = 85
 
@@ -110,9 +113,10 @@ class Job:
     def colors(self) -> int:
         """How many colours a PNG is to have at most, or 0 for as many as there are.
 
-        Between those of the original there are others, but a smaller picture of as many bits a pixel has room for them.
+        Between those of the original there are others; with more of them, a drawing at half its size would weigh twice
+        as much as the original.
         """
-        return 0 if not self.header.palette else 16 if self.header.palette <= 4 else 256
+        return next((colors for most, colors in _COLORS if self.header.palette <= most), 128)
 
     @property
     def stored_size(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The Pillow engine; no other module imports PIL, nor pillow_heif.
+"""The Pillow engine; no other module imports pillow_heif.
 
 What must always be true:
 

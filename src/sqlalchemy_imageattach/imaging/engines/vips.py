@@ -18,7 +18,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
+from PIL import Image
+
 from ..headers import png, svg
+from .encoding import encoded
 from .filters import DEFAULT_FILTER
 from .job import PIXELS_IN_MEMORY, Job, disagreeing, undecodable
 from .libvips import changed, pyvips
@@ -32,6 +35,9 @@ _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
     "image/tiff": (".tif", {"compression": "deflate", "predictor": "horizontal"}),
     "image/webp": (".webp", {"effort": 2}),
 }
+
+# Few colours with alpha; for those without, Pillow is quicker, and can be asked for a number of them.
+_OF_FEW_COLORS = {"palette": True, "Q": 75, "dither": 0, "effort": 1, "compression": 9, "filter": 0x08}
 
 # What a decoder does not let pass.  It says "truncated" of less in a TIFF than in other types.
 _FAILS_ON = {"image/tiff": "error"}
@@ -186,8 +192,9 @@ def _encoded(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
     if job.mimetype in ("image/jpeg", "image/webp"):
         options = options | ({"lossless": True} if lossless else {"Q": job.quality})
     elif job.mimetype == "image/png" and job.colors:
-        bits = 4 if job.colors <= 16 else 8
-        options = options | {"palette": True, "bitdepth": bits, "dither": 0, "effort": 1, "filter": 0x08}
+        if not image.hasalpha():
+            return encoded(job, [_for_pillow(image)], [0])
+        options = options | _OF_FEW_COLORS
     width, height = image.width, image.height
     if width * height <= PIXELS_IN_MEMORY:
         return io.BytesIO(image.write_to_buffer(suffix, keep="none", **options)), width, height
@@ -197,6 +204,11 @@ def _encoded(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
         file.seek(0)
         stack.pop_all()
     return file, width, height
+
+
+def _for_pillow(image: pyvips.Image) -> Image.Image:
+    image = image.cast("uchar")
+    return Image.frombytes("RGB" if image.bands == 3 else "L", (image.width, image.height), image.write_to_memory())
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def read(data: memoryview) -> Header:
         profile,
         unusual=channels == 1 and profile is not None,
         composed=b"acTL" in first,
-        palette=1 << depth if color in (_GRAY, _PALETTE) and depth <= 8 and not (color == _GRAY and depth == 8) else 0,
+        palette=_color_count(listed, color, depth),
     )
 
 
@@ -87,6 +87,12 @@ def _is_read(data: memoryview, chunk: Chunk) -> bool:
     """Say whether a chunk is asked, which it is not when it is damaged."""
     name, start, end = chunk
     return name in _READ and unpack(">I", data, end - 4)[0] == zlib.crc32(data[start + 4 : end - 4])
+
+
+def _color_count(listed: list[Chunk], color: int, depth: int) -> int:
+    if color == _PALETTE:
+        return next(((end - start - 12) // 3 for name, start, end in listed if name == b"PLTE"), 0)
+    return 1 << depth if color == _GRAY and depth < 8 else 0
 
 
 def _frame_count(listed: list[Chunk], first: dict[bytes, memoryview]) -> int:
