@@ -41,7 +41,7 @@ from .concurrency import call, side_by_side
 from .entity import Image
 from .exc import InvalidImageError, UnsafeSweepError
 from .imaging.policy import ANYTHING
-from .naming import SUFFIXES, FileKey, StorableImage
+from .naming import SUFFIXES, FileKey, StorableImage, original_of
 from .store import Store, StoredFile, holds, is_missing
 
 __all__ = ("DEFAULT_GRACE", "DEFAULT_LIMIT", "Finding", "Kind", "Step", "Swept", "sweep", "verify")
@@ -176,11 +176,14 @@ def sweep(
     *,
     limit: float = DEFAULT_LIMIT,
     require_known_types: bool = False,
+    variants_made_before: datetime.datetime | None = None,
     callback: Callable[[StoredFile], object] | None = None,
     on_error: Callable[[StoredFile, Exception], object] | None = None,
     on_progress: Callable[[Step, int], object] | None = None,
 ) -> Swept:
     """Remove the files of images that have no row, and the debris of interrupted writes; by default, just count them.
+
+    Variants stay as long as their original has a row.
 
     A file is put before its row is committed, so ``older_than`` has to be longer than any transaction takes.  Files of
     other object types than those of the image classes are never touched.
@@ -194,6 +197,8 @@ def sweep(
     :param limit: which share of the listed files may be removed, from 0 to 1.  Where more would be, or where there are
         files and no row at all, the database is likely to be another one, and nothing is removed; 1 allows that.
     :param require_known_types: whether files of an object type that no image class has are an error
+    :param variants_made_before: an aware time: variants that were made before it are removed, though their originals
+        have rows; they are made again when they are asked for
     :param callback: called with each file that was removed, or would be
     :param on_error: called with a file that could not be removed, and the error; without it, the first error is raised
     :param on_progress: called with the step that goes on, and how many files or rows it has done so far
@@ -222,6 +227,10 @@ def sweep(
         raise TypeError(f"expected a number from 0 to 1 as limit, got {limit!r}")
     if not 0 <= limit <= 1:
         raise ValueError(f"expected a limit from 0 to 1, such as 0.05 for 5 % of the files, got {limit}")
+    if variants_made_before is not None and (
+        not isinstance(variants_made_before, datetime.datetime) or variants_made_before.tzinfo is None
+    ):
+        raise TypeError(f"expected an aware datetime as variants_made_before, got {variants_made_before!r}")
     if any(each.in_transaction() for each in selection.sessions):
         raise ValueError(
             "expected a session without a transaction, which may not see what others have committed since it began;"
@@ -239,7 +248,7 @@ def sweep(
             )
         if not dry_run:
             _check_limit(selection, comparison, before, limit)
-        swept = _remove_orphans(selection, comparison, before, dry_run, callback, on_error)
+        swept = _remove_orphans(selection, comparison, before, variants_made_before, dry_run, callback, on_error)
     _log(selection)
     return swept
 
@@ -272,6 +281,10 @@ def _orphans(selection: Selection, comparison: Comparison, before: datetime.date
     return (file for file in comparison.files_without_row() if selection.is_ours(file) and file.modified <= before)
 
 
+def _is_variant(file: StoredFile) -> bool:
+    return file.key is not None and original_of(file.key) is not None
+
+
 def _check_limit(selection: Selection, comparison: Comparison, before: datetime.datetime, limit: float) -> None:
     """Refuse a database that is likely to be another one than the files are of."""
     listed = selection.listed_count()
@@ -295,6 +308,7 @@ def _remove_orphans(
     selection: Selection,
     comparison: Comparison,
     before: datetime.datetime,
+    variants_made_before: datetime.datetime | None,
     dry_run: bool,
     callback: Callable[[StoredFile], object] | None,
     on_error: Callable[[StoredFile, Exception], object] | None,
@@ -304,7 +318,11 @@ def _remove_orphans(
     orphans = (
         file
         for file in selection.store.list_files()
-        if comparison.has_no_row(file) and selection.is_ours(file) and file.modified <= before
+        if selection.is_ours(file)
+        and (
+            (file.modified <= before and comparison.has_no_row(file))
+            or (variants_made_before is not None and _is_variant(file) and file.modified < variants_made_before)
+        )
     )
     with closing(side_by_side(_keep if dry_run else _remove, orphans, selection.store.workers)) as removals:
         for file, _, error in removals:

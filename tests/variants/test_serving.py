@@ -17,6 +17,7 @@ from models import User, picture
 from sqlalchemy_imageattach.exc import InvalidImageError, StoreError
 from sqlalchemy_imageattach.instrumentation import Event, subscribe, unsubscribe
 from sqlalchemy_imageattach.naming import FileKey, folder_of_variants
+from sqlalchemy_imageattach.store import Store
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
 from sqlalchemy_imageattach.stores.http import HttpExposedStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -254,3 +255,11 @@ def test_any_store_behind_the_application_makes_variants(user: User, memory: Htt
     memory.delete_variants(key)
     assert [file.key for file in memory.list_files()] == [key]
     assert folder_of_variants(key) in url
+
+
+def test_a_store_without_revisions_is_refused() -> None:
+    class Documented(Store):
+        def put_file(self, file: Any, object_type: Any, object_id: Any, width: Any, height: Any, *_: Any) -> None: ...
+
+    with pytest.raises(ValueError, match="take revision"):
+        HttpExposedStore(Documented(), variants=Variants(SECRET))

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Any, NamedTuple, Self
 
-from ..naming import SUFFIXES, FileKey
+from ..naming import SUFFIXES, FileKey, original_of
 from ..store import Store, StoredFile
 
 __all__ = ("CACHE_SIZE", "Comparison", "File", "Row")
@@ -73,6 +73,8 @@ class Comparison:
         self._database.executescript(
             f"PRAGMA temp_store = FILE; PRAGMA journal_mode = OFF; PRAGMA cache_size = -{CACHE_SIZE >> 10};"
             "CREATE TABLE seen (name BLOB, kind INTEGER, is_suspect INTEGER, content BLOB);"
+            "CREATE TABLE variant (original BLOB, name BLOB, content BLOB);"
+            "CREATE TABLE orphan (name BLOB PRIMARY KEY, variant INTEGER) WITHOUT ROWID;"
             "CREATE TABLE difference (name BLOB PRIMARY KEY, file INTEGER, image INTEGER) WITHOUT ROWID;"
             "BEGIN"
         )
@@ -88,15 +90,7 @@ class Comparison:
 
         :param files: each file once
         """
-        self._add(
-            (
-                self._name_of(file),
-                _Kind.FILE,
-                not file.size,
-                _packed(file.name, file.size, file.modified.timestamp(), _plain(file.key)),
-            )
-            for file in files
-        )
+        self._add(record for file in files if (record := self._record(file)) is not None)
 
     def add_rows(self, rows: Iterable[Row], *, are_asked_about: bool) -> None:
         """Add rows that name files.
@@ -124,6 +118,10 @@ class Comparison:
             # A file alone; or a row that is asked about, without a file, with an empty one, or not understood.
             " HAVING max(kind) = 0 OR max(kind = 1) AND (min(kind) > 0 OR max(is_suspect))"
         )
+        self._database.execute(
+            "INSERT OR IGNORE INTO orphan SELECT name, rowid FROM variant"
+            " WHERE original NOT IN (SELECT name FROM seen WHERE kind > 0)"
+        )
 
     def rows(self) -> Iterator[Row]:
         """Tell the rows that are asked about.
@@ -140,11 +138,14 @@ class Comparison:
         return self._rows("SELECT content FROM difference JOIN seen ON seen.rowid = image WHERE image IS NOT NULL")
 
     def files_without_row(self) -> Iterator[File]:
-        """Tell the files that no row names.
+        """Tell the files that no row names, and the variants of those.
 
         :returns: an iterator over them
         """
-        query = "SELECT content FROM difference JOIN seen ON seen.rowid = file WHERE image IS NULL"
+        query = (
+            "SELECT content FROM difference JOIN seen ON seen.rowid = file WHERE image IS NULL"
+            " UNION ALL SELECT content FROM orphan JOIN variant ON variant.rowid = variant"
+        )
         for (content,) in self._database.execute(query):
             name, size, timestamp, key = pickle.loads(content)  # noqa: S301  # our own
             modified = datetime.datetime.fromtimestamp(timestamp, datetime.UTC)
@@ -156,8 +157,21 @@ class Comparison:
         :param file: a file, as it is listed now
         :returns: false for those that were not listed before
         """
-        query = "SELECT 1 FROM difference WHERE name = ? AND image IS NULL"
-        return self._database.execute(query, (self._name_of(file),)).fetchone() is not None
+        query = (
+            "SELECT 1 FROM difference WHERE name = :name AND image IS NULL"
+            " UNION ALL SELECT 1 FROM orphan WHERE name = :name"
+        )
+        return self._database.execute(query, {"name": self._name_of(file)}).fetchone() is not None
+
+    def _record(self, file: StoredFile) -> tuple[bytes, int, bool, bytes] | None:
+        content = _packed(file.name, file.size, file.modified.timestamp(), _plain(file.key))
+        original = None if file.key is None else original_of(file.key)
+        if original is None:
+            return self._name_of(file), _Kind.FILE, not file.size, content
+        # A variant has no row: it stays as long as its original has one.
+        record = self._name(original), self._name_of(file), content
+        self._database.execute("INSERT INTO variant VALUES (?, ?, ?)", record)
+        return None
 
     def _add(self, records: Iterable[tuple[bytes, int, bool, bytes]]) -> None:
         self._database.executemany("INSERT INTO seen VALUES (?, ?, ?, ?)", records)

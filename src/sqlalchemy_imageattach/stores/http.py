@@ -92,6 +92,7 @@ class HttpExposedStore(HttpExposure, Store):
     :param hosts: what to believe about the host of a request
     :param variants: makes variants of the images when they are first asked for
     :raises TypeError: when ``host_url_getter`` cannot be called
+    :raises ValueError: when the store takes no revision, and so cannot tell variants from originals
 
     >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
     >>> store = HttpExposedStore(MemoryStore(), 'images/')
@@ -110,6 +111,8 @@ class HttpExposedStore(HttpExposure, Store):
         hosts: Hosts = ANY_HOST,
         variants: VariantUrls | None = None,
     ) -> None:
+        if variants is not None and not store.takes_revision():
+            raise ValueError(f"expected a store whose methods take revision, which variants need, got {store!r}")
         super().__init__(prefix, host_url_getter, cors, rules, hosts, variants)
         self.wrapped = store
 

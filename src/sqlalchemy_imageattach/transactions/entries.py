@@ -21,6 +21,7 @@ from ..exc import StoreError
 from ..file import send
 from ..naming import FileKey
 from ..store import Store
+from ..variants.deleting import delete_variants, delete_with_variants
 from .pending import Attachment
 
 __all__ = (
@@ -80,7 +81,7 @@ class Put:
         if not self.was_begun:
             return
         if self.backup is None:
-            self.store.delete_key(self.key)
+            delete_with_variants(self.store, self.key)
         else:
             with self.backup.open() as source:
                 self.store.put_key(source, self.key, self.reproducible)
@@ -174,13 +175,17 @@ def settle(notes: list[Note], report: Report | None) -> None:
         attachment = note.attachment() if isinstance(note, Put) and note.attachment is not None else None
         if attachment is not None:
             attachment.release()
+    overwritten = [note for note in notes if isinstance(note, Put) and note.backup is not None]
     functions = [note.function for note in notes if isinstance(note, AfterCommit)]
     notes.clear()
-    errors = call_all([partial(note.store.delete_key, note.key) for note in deletes], _workers(deletes))
-    for note, error in zip(deletes, errors, strict=True):
+    removed = [partial(delete_with_variants, note.store, note.key) for note in deletes]
+    # Of what was overwritten in place, the file stays.
+    removed += [partial(delete_variants, note.store, note.key) for note in overwritten]
+    gone: list[Put | Delete] = [*deletes, *overwritten]
+    for entry, error in zip(gone, call_all(removed, _workers(gone)), strict=True):
         if error is not None:
-            _log(error, "could not delete %s from %r, though no row names it any more", note)
-            _tell(report, FailedDelete(note.store, note.key, error))
+            _log(error, "could not delete %s from %r, though no row names it any more", entry)
+            _tell(report, FailedDelete(entry.store, entry.key, error))
     for function, error in zip(functions, call_all(functions, 1), strict=True):
         if error is not None:
             logger.error("what was to happen after a commit failed: %r", function, exc_info=error)
