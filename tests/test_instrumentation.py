@@ -174,7 +174,7 @@ def test_a_sandbox_reports_its_marks(events):
 def test_a_store_that_serves_another_reports_once(events):
     store = HttpExposedStore(MemoryStore())
     store.put_key(io.BytesIO(RED), KEY, True)
-    assert [(event.name, event.store) for event in events] == [("put", store)]
+    assert [(event.name, event.store) for event in events] == [("put", store.wrapped)]
 
 
 def test_a_failure_is_told_of(events):

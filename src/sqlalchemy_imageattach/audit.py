@@ -318,7 +318,8 @@ def _remove_orphans(
     orphans = (
         file
         for file in selection.store.list_files()
-        if selection.is_ours(file)
+        if not file.is_foreign
+        and selection.is_ours(file)
         and (
             (file.modified <= before and comparison.has_no_row(file))
             or (variants_made_before is not None and _is_variant(file) and file.modified < variants_made_before)
@@ -429,6 +430,14 @@ def _finding(file: File) -> Finding:
 
 def _log(selection: Selection) -> None:
     extra = {"image_store": selection.store}
+    if selection.foreign_count:
+        logger.info(
+            "%d files, folders and links in %r are not of this library's making, such as %s; they were left alone",
+            selection.foreign_count,
+            selection.store,
+            ", ".join(map(ascii, selection.foreign_names)),
+            extra=extra,
+        )
     for name, count in selection.unknown_types().items():
         logger.info(
             "%d files of the object type %r are in %r, which no image class here has; they were left alone",

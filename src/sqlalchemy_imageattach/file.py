@@ -4,38 +4,54 @@ A store may hand out anything that can be read.  These proxies give such a file 
 manager and an iterator over lines, and :func:`spooled` gives it random access.  It must always be true that
 
 - a proxy adds nothing between the caller and the bytes: no buffer, no copy;
-- only :func:`spooled` copies, and past :data:`SPOOL_SIZE` it copies to disk, never into memory.
+- only :func:`spooled` copies, and past :data:`SPOOL_SIZE` it copies to disk, never into memory;
+- a file that :func:`write_aside` writes is whole, or is what it was.
 """
+
+# The functions of `os`, since pathlib objects would be a third of the cost of storing a small file.
+# ruff: noqa: PTH105, PTH107, PTH118, PTH120
 
 from __future__ import annotations
 
 import errno
 import io
 import os
+import re
+import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
 __all__ = (
+    "BLOCK_SIZE",
+    "DEBRIS",
     "SPOOL_SIZE",
     "FileProxy",
     "ReusableFileProxy",
     "SeekableFileProxy",
     "bytes_left",
+    "create_file",
+    "debris_name",
     "is_on_disk",
     "is_seekable",
     "seekable",
     "send",
     "spooled",
+    "write_aside",
 )
 
 #: A copy of a file is kept in memory up to this size, in bytes; a larger one goes to a temporary file.
 SPOOL_SIZE = 1 << 20
 
-_BLOCK_SIZE = 1 << 18
+#: How many bytes of a file are read and written at once.
+BLOCK_SIZE = 1 << 18
+
+#: What :func:`write_aside` calls a file until it is whole; an interrupted process leaves files of such names.
+DEBRIS = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 def spooled(file: IO[bytes]) -> IO[bytes]:
@@ -52,7 +68,7 @@ def spooled(file: IO[bytes]) -> IO[bytes]:
     """
     copy = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=SPOOL_SIZE))  # noqa: SIM115  # the caller's to close
     try:
-        shutil.copyfileobj(file, copy, _BLOCK_SIZE)
+        shutil.copyfileobj(file, copy, BLOCK_SIZE)
         copy.seek(0)
     except BaseException:
         copy.close()
@@ -107,11 +123,65 @@ def send(file: IO[bytes], descriptor: int) -> int:
     (5, b'bytes')
     """
     sent = _send_within_kernel(file, descriptor) if is_on_disk(file) else 0
-    while block := memoryview(file.read(_BLOCK_SIZE)):
+    while block := memoryview(file.read(BLOCK_SIZE)):
         sent += len(block)
         while block:
             block = block[os.write(descriptor, block) :]
     return sent
+
+
+def write_aside(
+    path: str, write: Callable[[int], object], *, sync: bool = True, create: Callable[[str], int] | None = None
+) -> None:
+    """Write a file under another name, a :data:`DEBRIS` one in the same folder, and rename it when it is whole.
+
+    :param path: the file, which is replaced if it is there
+    :param write: writes to a descriptor
+    :param sync: whether the bytes are on the disk before the file has its name
+    :param create: opens the new file; by default :func:`create_file`
+    :raises OSError: when the file cannot be written
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_aside(f"{folder}/file", lambda descriptor: os.write(descriptor, b"bytes"))
+    ...     os.listdir(folder)
+    ['file']
+    """
+    aside = os.path.join(os.path.dirname(path), debris_name())
+    descriptor = (create or create_file)(aside)
+    try:
+        try:
+            write(descriptor)
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(aside, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.remove(aside)
+        raise
+
+
+def debris_name() -> str:
+    """Make up a name for a file that is not whole yet.
+
+    :returns: a name that :data:`DEBRIS` matches
+
+    >>> DEBRIS.fullmatch(debris_name()) is not None
+    True
+    """
+    return f".{secrets.token_hex(8)}.tmp"
+
+
+def create_file(path: str) -> int:
+    """Open a new file for writing.
+
+    :param path: the file, which must not be there
+    :returns: a descriptor
+    :raises OSError: when it cannot be made
+    """
+    # 0o666 less the umask, as for any other file, so that a web server of another user may read it.
+    return os.open(path, _CREATE_FLAGS, 0o666)
 
 
 def is_on_disk(file: IO[bytes]) -> bool:
@@ -152,6 +222,8 @@ def _send_within_kernel(file: IO[bytes], descriptor: int) -> int:
     file.seek(at)
     return at - begin
 
+
+_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 _CANNOT_SEND = {errno.EINVAL, errno.ENOSYS, errno.ENOTSOCK, errno.EOPNOTSUPP}
 

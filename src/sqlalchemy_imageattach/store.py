@@ -10,7 +10,8 @@ text that makes each file's name its own, so that a file is never overwritten.  
 
 - a store whose methods take ``revision`` keeps two revisions of one image side by side;
 - a store whose methods do not (just the documented arguments) is never handed one: see :func:`takes_revision`;
-- ``delete_file`` of a file that is not there is silent, ``get_file`` of it is an :exc:`OSError`.
+- ``delete_file`` of a file that is not there is silent, ``get_file`` of it is an :exc:`OSError`;
+- each of the four documented methods is on the way of every file, so that a subclass may override it.
 
 The layers above work with keys, and call :meth:`~Store.put_key`, :meth:`~Store.get_key` and :meth:`~Store.delete_key`,
 which :mod:`~sqlalchemy_imageattach.instrumentation` measures.
@@ -23,7 +24,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
-from typing import IO, Any, ClassVar, TypedDict, cast
+from typing import IO, Any, ClassVar, Self, TypedDict, cast
 
 from .exc import ImageNotFoundError
 from .file import FileProxy, SeekableFileProxy, is_seekable, spooled
@@ -33,6 +34,7 @@ from .naming import FileKey, StorableImage
 __all__ = (
     "Store",
     "StoredFile",
+    "check_store",
     "holds",
     "is_missing",
     "may_hold",
@@ -42,7 +44,7 @@ __all__ = (
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file that a store holds, as :meth:`Store.list_files` tells it."""
+    """One file that :meth:`Store.list_files` found."""
 
     #: The store's own name of it: a relative path, an object's key.
     name: str
@@ -50,10 +52,23 @@ class StoredFile:
     size: int
     #: When it was written, aware.
     modified: datetime.datetime
-    #: Its identifiers, or ``None`` for debris of an interrupted write, which no row can name.
+    #: Its identifiers, or ``None`` for debris of an interrupted write, which no row can name, and for what is foreign.
     key: FileKey | None
-    #: Deletes just this file; silent when it is gone already.
+    #: Deletes just this file; silent when it is gone already.  It does nothing to what is foreign.
     remove: Callable[[], None] = field(repr=False, compare=False)
+    #: Whether something else than this library has put it there.  A name with a slash at its end is a whole folder.
+    is_foreign: bool = False
+
+    @classmethod
+    def foreign(cls, name: str, size: int, modified: datetime.datetime) -> Self:
+        """Describe something that is not the store's: it is counted, and left alone.
+
+        :param name: the store's name of it
+        :param size: bytes
+        :param modified: when it was written, aware
+        :returns: the description
+        """
+        return cls(name, size, modified, None, _leave_alone, True)
 
 
 def takes_revision(store: Store) -> bool:
@@ -71,6 +86,22 @@ def takes_revision(store: Store) -> bool:
     False
     """
     return store.takes_revision()
+
+
+def _methods_take_revision(cls: type[Store]) -> bool:
+    kinds = [_revision_kind(getattr(cls, name)) for name in ("put_file", "get_file", "get_url", "delete_file")]
+    return "no" not in kinds and "named" in kinds
+
+
+def _revision_kind(method: Callable[..., object]) -> str:
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except (TypeError, ValueError):  # a callable without a signature that Python can tell
+        return "no"
+    for parameter in parameters:
+        if parameter.name == "revision" and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            return "named"
+    return "any" if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) else "no"
 
 
 class Store:
@@ -171,7 +202,8 @@ class Store:
     def list_files(self) -> Iterator[StoredFile]:
         """List what the store holds, in any order and without holding it all in memory; optional.
 
-        :returns: an iterator over every file that the store has written, debris included
+        :returns: an iterator over every file that the store has written, debris included; what else is there may be
+            among them as :attr:`StoredFile.is_foreign`
         :raises NotImplementedError: when the store has no such method; it cannot be audited then
         """
         raise NotImplementedError(f"{type(self).__qualname__} cannot list its files; it has to implement list_files()")
@@ -324,24 +356,33 @@ class Store:
         return f"{url}{'&' if '?' in url else '?'}_ts={created_at:%Y%m%d%H%M%S%f}"
 
 
+def _leave_alone() -> None:
+    pass
+
+
 class _Revision(TypedDict):
     revision: str
 
 
-def _methods_take_revision(cls: type[Store]) -> bool:
-    kinds = [_revision_kind(getattr(cls, name)) for name in ("put_file", "get_file", "get_url", "delete_file")]
-    return "no" not in kinds and "named" in kinds
+def _reads_otherwise(cls: type[Store]) -> bool:
+    """Whether a class has overridden ``get_file()``, and not the ``has_key()`` that it inherits."""
+    nearest = next(each for each in cls.__mro__ if not vars(each).keys().isdisjoint({"get_file", "has_key"}))
+    return "has_key" not in vars(nearest) and hasattr(cls, "has_key")
 
 
-def _revision_kind(method: Callable[..., object]) -> str:
-    try:
-        parameters = inspect.signature(method).parameters.values()
-    except (TypeError, ValueError):  # a callable without a signature that Python can tell
-        return "no"
-    for parameter in parameters:
-        if parameter.name == "revision" and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            return "named"
-    return "any" if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) else "no"
+def check_store(name: str, value: object) -> None:
+    """Refuse what is no store.
+
+    :param name: what the caller calls it
+    :param value: what the caller gave
+    :raises TypeError: when it is no :class:`Store`
+
+    >>> check_store("store", "images/")
+    Traceback (most recent call last):
+    TypeError: expected store to be a sqlalchemy_imageattach.store.Store, got 'images/'
+    """
+    if not isinstance(value, Store):
+        raise TypeError(f"expected {name} to be a sqlalchemy_imageattach.store.Store, got {value!r}")
 
 
 def may_hold(store: Store, key: FileKey) -> bool:
@@ -369,7 +410,7 @@ def holds(store: Store, key: FileKey) -> bool:
     if not may_hold(store, key):
         return False
     has_key: Callable[[FileKey], bool] | None = getattr(store, "has_key", None)
-    if has_key is not None:
+    if has_key is not None and not _reads_otherwise(type(store)):
         return has_key(key)
     try:
         with closing(store.get_key(key)):

@@ -350,20 +350,87 @@ def test_first_writes_into_new_folders_by_many_processes_succeed(tmp_path: Path)
     assert len(names(tmp_path)) == 80
 
 
-def test_list_leaves_out_what_is_not_of_the_stores_making(store: FileSystemStore, tmp_path: Path) -> None:
+def test_what_is_not_of_the_store_s_making_is_listed_as_foreign_and_left_alone(
+    store: FileSystemStore, tmp_path: Path
+) -> None:
     assert list(store.list_files()) == []
     store.put_key(io.BytesIO(b"bytes"), KEY, False)
     folder = tmp_path / "images"
     (folder / "README").write_text("mine")
+    (folder / ".snapshot" / "user-picture").mkdir(parents=True)
+    (folder / "user-picture" / "thumbs" / "1").mkdir(parents=True)
     (folder / "user-picture" / "42" / "17" / "notes.txt").write_text("mine")
     (folder / "user-picture" / "42" / "17" / "1.1x1.png").write_text("of another folder")
     (folder / "user-picture" / "42" / "17" / "17042.1x1.png").symlink_to("/etc/passwd")
-    (folder / "user-picture" / "link").symlink_to(folder / "user-picture" / "42")
-    (folder / "user-picture" / "42" / "17" / "deeper").mkdir()
+    (folder / "user-picture" / "42" / "17" / "17042.2x2.png").mkdir()
+    (folder / "user-picture" / "42" / "17" / os.fsdecode(b"\xff.png")).write_text("mine")
     files = list(store.list_files())
-    assert [file.key for file in files] == [KEY]
-    assert files[0].name == "user-picture/42/17/17042.640x480.k3v9q2.jpe"
-    assert abs(files[0].modified - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=1)
+    (own,) = [file for file in files if not file.is_foreign]
+    assert (own.key, own.name) == (KEY, "user-picture/42/17/17042.640x480.k3v9q2.jpe")
+    assert abs(own.modified - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=1)
+    assert {file.name.removeprefix("user-picture/42/17/") for file in files if file.is_foreign} == {
+        "README",
+        ".snapshot/",
+        "user-picture/thumbs/",
+        "notes.txt",
+        "1.1x1.png",
+        "17042.1x1.png",
+        "17042.2x2.png/",
+        "\udcff.png",
+    }
+    for file in files:
+        if file.is_foreign:
+            file.remove()
+    assert len(list(store.list_files())) == len(files)
+
+
+@pytest.mark.parametrize("linked", ["user-picture", "user-picture/42", "user-picture/42/17"])
+def test_what_is_behind_a_link_is_not_listed_and_the_link_is(
+    store: FileSystemStore, tmp_path: Path, linked: str
+) -> None:
+    store.put_key(io.BytesIO(b"bytes"), KEY, False)
+    (tmp_path / "images" / linked).rename(tmp_path / "another disk")
+    (tmp_path / "images" / linked).symlink_to(tmp_path / "another disk")
+    assert [(file.name, file.key, file.is_foreign) for file in store.list_files()] == [(linked, None, True)]
+    for file in store.list_files():
+        file.remove()
+    # It is read where it is.
+    assert get(store) == b"bytes"
+
+
+def test_folder_at_the_top_that_cannot_be_read_ends_no_listing(
+    store: FileSystemStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put_key(io.BytesIO(b"bytes"), KEY, False)
+    (tmp_path / "images" / "lost+found").mkdir()
+    scandir, closed = os.scandir, {"lost+found"}
+
+    # The modes of a folder mean nothing to root, who may run these tests.
+    def refusing(path: str) -> Any:
+        if Path(path).name in closed:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert {(file.name, file.is_foreign) for file in store.list_files()} == {
+        ("lost+found/", True),
+        ("user-picture/42/17/17042.640x480.k3v9q2.jpe", False),
+    }
+    closed.add("17")
+    with pytest.raises(PermissionError):
+        list(store.list_files())
+
+
+def test_file_that_is_deleted_while_its_folder_is_listed_is_left_out(store: FileSystemStore) -> None:
+    keys = [KEY._replace(width=width) for width in range(1, 4)]
+    for key in keys:
+        store.put_key(io.BytesIO(b"bytes"), key, False)
+    files = store.list_files()
+    first = next(files)
+    for key in keys:
+        store.delete_key(key)
+    assert first.key in keys
+    assert list(files) == []
 
 
 def test_list_takes_no_memory_for_each_file(tmp_path: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import quote_plus
+from xml.sax.saxutils import escape
 
 import pytest
-from faults import FaultyServer, refused
+from faults import Answer, FaultyServer, Request, refused
 from keys import BIG, KEY, PICTURE, PLAIN, get, image, put
 
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
@@ -220,11 +223,57 @@ def test_put_that_fails_in_the_middle_leaves_no_parts(s3: S3Store, boto: Any) ->
     assert "Uploads" not in boto.list_multipart_uploads(Bucket=s3.bucket, Prefix=s3.prefix)
 
 
-def test_list_leaves_out_what_is_not_of_the_stores_making(s3: S3Store, boto: Any) -> None:
+def test_what_is_not_of_the_store_s_making_is_listed_as_foreign_and_left_alone(s3: S3Store, boto: Any) -> None:
     put(s3)
-    for name in ("readme.txt", "user-picture/1/readme", "user-picture/01/1x1.png", "deeper/user-picture/1/1x1.png"):
+    names = {"readme.txt", "user-picture/1/readme", "user-picture/01/1x1.png", "deeper/user-picture/1/1x1.png"}
+    for name in names:
         boto.put_object(Bucket=s3.bucket, Key=f"{s3.prefix}/{name}", Body=b"")
-    assert [file.key for file in s3.list_files()] == [KEY]
+    files = list(s3.list_files())
+    assert [file.key for file in files if not file.is_foreign] == [KEY]
+    foreign = {file.name.removeprefix(f"{s3.prefix}/"): file for file in files if file.is_foreign}
+    assert foreign.keys() == names
+    for file in foreign.values():
+        file.remove()
+    assert len(list(s3.list_files())) == 5
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["logs//2024.txt", "/logs", "a/../b.txt", "./b", "tab\there", "\x1f\x7f", "+%2B %", "n\n.png", "ü/ü", "dir/"],
+)
+def test_foreign_name_of_any_kind_ends_no_listing(make_s3: Any, faulty: FaultyServer, boto: Any, name: str) -> None:
+    store = make_s3(endpoint_url=faulty.url)
+    keys = {KEY._replace(object_id=number) for number in range(3)}
+    for key in keys:
+        put(store, key=key)
+    placeholder = f"{store.prefix}/user-picture/1/placeholder"
+    boto.put_object(Bucket=store.bucket, Key=placeholder, Body=b"")
+
+    # The server in the tests has folders, and cannot hold all of these; S3 can.
+    def renaming(request: Request, ask: Callable[[], Answer]) -> bytes:
+        answer = ask()
+        shown = quote_plus(name, safe="/") if "encoding-type=url" in request.path else escape(name)
+        body = answer.body.replace(b"user-picture/1/placeholder", shown.encode())
+        return Answer(answer.status, answer.headers | {"Content-Length": str(len(body))}, body).head() + body
+
+    faulty.fault = renaming
+    files = list(store.list_files())
+    assert {file.key for file in files if not file.is_foreign} == keys
+    assert [file.name.removeprefix(f"{store.prefix}/").rstrip("/") for file in files if file.is_foreign] == [
+        name.rstrip("/")
+    ]
+
+
+def test_control_character_in_a_foreign_name_ends_no_listing(s3: S3Store, boto: Any) -> None:
+    keys = {KEY._replace(object_id=number) for number in range(1010)}
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda key: put(s3, key=key), keys))
+    name = f"{s3.prefix}/user-picture/99\x7f/x"
+    boto.put_object(Bucket=s3.bucket, Key=name, Body=b"")
+    files = list(s3.list_files())
+    assert len(files) == 1011
+    assert {file.key for file in files} == {*keys, None}
+    assert [file.name for file in files if file.is_foreign] == [name]
 
 
 def test_list_has_any_number_of_files_and_odd_names(s3: S3Store) -> None:

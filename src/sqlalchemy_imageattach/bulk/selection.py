@@ -28,6 +28,9 @@ __all__ = ("Selection", "Step")
 
 T = TypeVar("T")
 
+# How many names of what is foreign are remembered.
+_NAMES = 10
+
 #: What an audit is doing: listing files, reading rows, or looking into the files of some rows, or of all.
 Step = Literal["files", "rows", "looks"]
 
@@ -60,6 +63,10 @@ class Selection:
         self.unread_count = 0
         #: How many files were listed, by object type.
         self.listed: Counter[str] = Counter()
+        #: How many files, folders and links of others the store had when it was listed.
+        self.foreign_count = 0
+        #: The names of the first of them.
+        self.foreign_names: list[str] = []
         # Classes whose rows may name files of the same object types.
         self._others = [] if len(self.mappers) > 1 else _others(self.mappers)
         self._types = {mapper: set(_object_types(mapper)) for mapper in (*self.mappers, *self._others)}
@@ -67,11 +74,16 @@ class Selection:
         self._on_progress = on_progress
 
     def files(self) -> Iterator[StoredFile]:
-        """List the store.
+        """List the store, and count what is foreign there.
 
-        :returns: an iterator
+        :returns: an iterator over the store's own files
         """
         for file in self.watched("files", self.store.list_files()):
+            if file.is_foreign:
+                self.foreign_count += 1
+                if len(self.foreign_names) < _NAMES:
+                    self.foreign_names.append(file.name)
+                continue
             # What an interrupted write has left is in the folder of its object type.
             self.listed[file.name.partition("/")[0] if file.key is None else file.key.object_type] += 1
             yield file

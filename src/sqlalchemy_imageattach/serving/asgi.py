@@ -1,7 +1,10 @@
 """The door from ASGI servers to :mod:`sqlalchemy_imageattach.serving`.
 
-Files are opened and read in threads, so that a slow disk never holds up the event loop.  What servers and applications
-owe each other is in `the specification <https://asgi.readthedocs.io/en/latest/specs/www.html>`_.
+What servers and applications owe each other is in `the specification
+<https://asgi.readthedocs.io/en/latest/specs/www.html>`_.  It must always be true that
+
+- files are opened and read in threads, so that a slow disk never holds up the event loop;
+- a file is closed when its response has ended, and not while a thread reads it, however the response ends.
 """
 
 from __future__ import annotations
@@ -10,6 +13,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from ..concurrency import in_thread
+from ..file import BLOCK_SIZE
+from ..naming import key_of
 from .hosts import Hosts, quote_root, server_host, set_base_url
 from .resources import Pending, Source
 from .responses import DEFAULT_RULES, REQUEST_HEADERS, Body, Request, Response, Rules, respond
@@ -23,7 +29,6 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HEADERS = {name.encode("ascii"): name for name in REQUEST_HEADERS}
-_BLOCK_SIZE = 1 << 18
 
 
 class ImageServer:
@@ -56,20 +61,24 @@ class ImageServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            path: str = scope["path"]
-            root: str = scope.get("root_path", "")
-            if root and path.startswith(f"{root.rstrip('/')}/"):
-                path = path[len(root.rstrip("/")) :]
-            if path.startswith(self.url_path):
-                return await self._serve(scope, path[len(self.url_path) :], receive, send)
-            if self.app is None:
-                return await self._serve(scope, "", receive, send)
+            path = _path_within(scope)
+            if path.startswith(self.url_path) or self.app is None:
+                return await self._serve(scope, self._name(scope["path"], path), receive, send)
         elif self.app is None:
             return await _no_more_than_http(kind, receive, send)
+        assert self.app is not None
         if self.hosts is None or kind == "lifespan":
             return await self.app(scope, receive, send)
         with set_base_url(_base_url(scope, self.hosts)):
             return await self.app(scope, receive, send)
+
+    def _name(self, whole: str, path: str) -> str:
+        """The name of the file that a request asks for, wherever the framework has mounted this application."""
+        names = [path[len(self.url_path) :]] if path.startswith(self.url_path) else []
+        if self.app is None:
+            names += [path[1:], whole[1:]]
+        # A mounted application's path may look as if it began with the prefix, if that is an object type as well.
+        return next((name for name in names if key_of(name) is not None), names[0])
 
     async def _serve(self, scope: Scope, name: str, receive: Receive, send: Send) -> None:
         headers: dict[str, str] = {}
@@ -79,24 +88,36 @@ class ImageServer:
                 # Several lines of one header are one list.
                 headers[_HEADERS[key]] = f"{headers[_HEADERS[key]]}, {text}" if _HEADERS[key] in headers else text
         request = Request(scope["method"], name, headers)
+        response: Response | None = None
+
+        def answer(**how: Any) -> Response:
+            nonlocal response
+            response = respond(request, self.source, self.rules, **how)
+            return response
+
         try:
-            response = await asyncio.to_thread(respond, request, self.source, self.rules, wait=False)
-        except Pending as pending:
-            # Without a thread, so that those who wait leave the others to those who need not.
-            await asyncio.wait([asyncio.wrap_future(pending.future)], timeout=pending.patience)
-            response = await asyncio.to_thread(respond, request, self.source, self.rules, waited_for=pending)
-        body = response.body
-        try:
-            await send(_start(response))
-            if response.path is not None and "http.response.pathsend" in (scope.get("extensions") or {}):
-                await send({"type": "http.response.pathsend", "path": response.path})
-            elif isinstance(body, bytes):
-                await send({"type": "http.response.body", "body": body})
-            else:
-                await _send_body(body, receive, send)
+            try:
+                await in_thread(answer, wait=False)
+            except Pending as pending:
+                # Without a thread, so that those who wait leave the others to those who need not.
+                await asyncio.wait([asyncio.wrap_future(pending.future)], timeout=pending.patience)
+                await in_thread(answer, waited_for=pending)
+            assert response is not None
+            await _send_response(response, scope, receive, send)
         finally:
-            if not isinstance(body, bytes):
-                body.file.close()
+            # The client may have gone while the file was opened.
+            if response is not None and isinstance(response.body, Body):
+                response.body.file.close()
+
+
+async def _send_response(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    await send(_start(response))
+    if response.path is not None and "http.response.pathsend" in (scope.get("extensions") or {}):
+        await send({"type": "http.response.pathsend", "path": response.path})
+    elif isinstance(response.body, bytes):
+        await send({"type": "http.response.body", "body": response.body})
+    else:
+        await _send_body(response.body, receive, send)
 
 
 async def _send_body(body: Body, receive: Receive, send: Send) -> None:
@@ -105,8 +126,8 @@ async def _send_body(body: Body, receive: Receive, send: Send) -> None:
     try:
         left = body.length
         while not gone.done():
-            size = _BLOCK_SIZE if left is None else min(_BLOCK_SIZE, left)
-            block = await asyncio.to_thread(body.file.read, size) if size else b""
+            size = BLOCK_SIZE if left is None else min(BLOCK_SIZE, left)
+            block = await in_thread(body.file.read, size) if size else b""
             if left is not None:
                 left -= len(block)
             more = bool(block) and left != 0
@@ -131,6 +152,19 @@ async def _no_more_than_http(kind: str, receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _path_within(scope: Scope) -> str:
+    """The path below the one that this application is mounted at.
+
+    The specification has ``root_path`` at the beginning of ``path``.  Some servers and frameworks leave it out there,
+    or a part of it: what a proxy has taken off.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    while root and not f"{path}/".startswith(f"{root}/"):
+        root = root[slash:] if (slash := root.find("/", 1)) != -1 else ""
+    return path[len(root) :] or "/"
 
 
 def _start(response: Response) -> Message:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
-from .clouds.store import DEFAULT_MAX_AGE, CloudStore
+from .clouds.arguments import CloudOptions
+from .clouds.store import CloudStore
 
 __all__ = ("AzureStore", "GCSStore")
 
@@ -30,14 +31,8 @@ class AzureStore(CloudStore):
     :param container: its name
     :param account: the storage account; by default that of the environment (``AZURE_STORAGE_ACCOUNT_NAME``)
     :param account_key: the account's key; by default the credentials of the environment, or of the machine
-    :param max_age: of ``Cache-Control``, in seconds
-    :param prefix: what the names of blobs begin with
-    :param public_base_url: what URLs begin with; useful with a CDN
-    :param max_retry: how often a request is repeated that failed on its way or was answered with a 5xx
     :param endpoint_url: where the account is, if not in Azure's public cloud
-    :param signed_urls: how long URLs are valid, in seconds, for a private container
-    :param connect_timeout: how long a connection may take to be made, in seconds
-    :param timeout: how long an answer is waited for, in seconds, repetitions included
+    :param options: what every store in a cloud takes: see :class:`~.clouds.arguments.CloudOptions`
     :raises ValueError: when there is no account, or an argument is out of range
     :raises MissingDependencyError: when the extra ``azure`` is not installed
 
@@ -47,21 +42,17 @@ class AzureStore(CloudStore):
     """
 
     extra: ClassVar[str] = "azure"
+    metadata_header: ClassVar[str] = "x-ms-meta-"
+    tags_header: ClassVar[str | None] = "x-ms-tags"
 
     def __init__(
         self,
         container: str,
         account: str | None = None,
         account_key: str | None = None,
-        max_age: int = DEFAULT_MAX_AGE,
-        prefix: str = "",
-        public_base_url: str | None = None,
-        max_retry: int = 5,
         *,
         endpoint_url: str | None = None,
-        signed_urls: int | None = None,
-        connect_timeout: float = 5.0,
-        timeout: float = 60.0,
+        **options: Unpack[CloudOptions],
     ) -> None:
         account = account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
         if not _ACCOUNT.fullmatch(account):
@@ -78,23 +69,14 @@ class AzureStore(CloudStore):
         self.account_key = account_key
         #: Where the account is.
         self.endpoint_url = (endpoint_url or f"https://{account}.blob.core.windows.net").rstrip("/")
-        super().__init__(
-            f"{self.endpoint_url}/{container}",
-            prefix=prefix,
-            public_base_url=public_base_url,
-            max_age=max_age,
-            max_retry=max_retry,
-            signed_urls=signed_urls,
-            connect_timeout=connect_timeout,
-            timeout=timeout,
-        )
+        super().__init__(f"{self.endpoint_url}/{container}", **options)
 
-    def _make_client(self, clients: Any, **options: Any) -> Any:
+    def connect(self, clients: Any, **options: Any) -> Any:
         if self.account_key is not None:
             options["account_key"] = self.account_key
         return clients.AzureStore(self.container, account_name=self.account, endpoint=self.endpoint_url, **options)
 
-    def _secrets(self) -> tuple[str | None, ...]:
+    def secrets(self) -> tuple[str | None, ...]:
         return (self.account_key,)
 
     def __repr__(self) -> str:
@@ -107,13 +89,7 @@ class GCSStore(CloudStore):
     :param bucket: its name
     :param service_account: the path of a service account's JSON key; by default the credentials of the environment, or
         of the machine
-    :param max_age: of ``Cache-Control``, in seconds
-    :param prefix: what the names of objects begin with
-    :param public_base_url: what URLs begin with; useful with a CDN
-    :param max_retry: how often a request is repeated that failed on its way or was answered with a 5xx
-    :param signed_urls: how long URLs are valid, in seconds, for a private bucket
-    :param connect_timeout: how long a connection may take to be made, in seconds
-    :param timeout: how long an answer is waited for, in seconds, repetitions included
+    :param options: what every store in a cloud takes: see :class:`~.clouds.arguments.CloudOptions`
     :raises ValueError: when an argument is out of range
     :raises MissingDependencyError: when the extra ``gcs`` is not installed
 
@@ -123,38 +99,24 @@ class GCSStore(CloudStore):
     """
 
     extra: ClassVar[str] = "gcs"
+    metadata_header: ClassVar[str] = "x-goog-meta-"
 
     def __init__(
         self,
         bucket: str,
         service_account: str | os.PathLike[str] | None = None,
-        max_age: int = DEFAULT_MAX_AGE,
-        prefix: str = "",
-        public_base_url: str | None = None,
-        max_retry: int = 5,
-        *,
-        signed_urls: int | None = None,
-        connect_timeout: float = 5.0,
-        timeout: float = 60.0,
+        **options: Unpack[CloudOptions],
     ) -> None:
         if not _BUCKET.fullmatch(bucket):
             raise ValueError("bucket must be the name of a bucket: lower-case letters, digits, hyphens and dots")
         #: The name of the bucket.
         self.bucket = bucket
         self.service_account = None if service_account is None else os.fspath(service_account)
-        super().__init__(
-            # What the library itself goes by in place of Google's.
-            f"{os.environ.get('GOOGLE_BASE_URL', 'https://storage.googleapis.com').rstrip('/')}/{bucket}",
-            prefix=prefix,
-            public_base_url=public_base_url,
-            max_age=max_age,
-            max_retry=max_retry,
-            signed_urls=signed_urls,
-            connect_timeout=connect_timeout,
-            timeout=timeout,
-        )
+        # What the library below goes by in place of Google's server.
+        server = os.environ.get("GOOGLE_BASE_URL", "https://storage.googleapis.com")
+        super().__init__(f"{server.rstrip('/')}/{bucket}", **options)
 
-    def _make_client(self, clients: Any, **options: Any) -> Any:
+    def connect(self, clients: Any, **options: Any) -> Any:
         if self.service_account is not None:
             options["service_account"] = self.service_account
         return clients.GCSStore(self.bucket, **options)

@@ -20,7 +20,7 @@ from typing import IO
 
 from ..exc import ImageNotFoundError
 from ..naming import FileKey
-from ..store import Store, StoredFile, holds, is_missing, may_hold
+from ..store import Store, StoredFile, check_store, holds, is_missing, may_hold
 from .layered import LayeredStore
 
 __all__ = ("FallbackStore",)
@@ -42,9 +42,8 @@ class FallbackStore(LayeredStore):
     """
 
     def __init__(self, new: Store, old: Store) -> None:
-        for store in (new, old):
-            if not isinstance(store, Store):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers need not be typed
-                raise TypeError(f"expected a sqlalchemy_imageattach.store.Store, not {store!r}")
+        check_store("new", new)
+        check_store("old", old)
         self.new = new
         self.old = old
         self.workers = new.workers
@@ -59,15 +58,15 @@ class FallbackStore(LayeredStore):
         return self.new if not may_hold(self.old, key) or holds(self.new, key) else self.old
 
     def takes_revision(self) -> bool:
-        return self.new.takes_revision()
+        return super().takes_revision() and self.new.takes_revision()
 
     def takes_type(self, mimetype: str) -> bool:
         return self.new.takes_type(mimetype)
 
-    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
+    def write(self, key: FileKey, file: IO[bytes], reproducible: bool) -> None:
         self.new.put_key(file, key, reproducible)
 
-    def get_key(self, key: FileKey) -> IO[bytes]:
+    def read(self, key: FileKey) -> IO[bytes]:
         if may_hold(self.new, key):
             try:
                 return self.new.get_key(key)
@@ -78,7 +77,7 @@ class FallbackStore(LayeredStore):
             raise ImageNotFoundError(f"{self!r} has no revisions, and was asked for one: {key}")
         return self.old.get_key(key)
 
-    def delete_key(self, key: FileKey) -> None:
+    def remove(self, key: FileKey) -> None:
         # The old one first: when the other deletion fails, the file is as it was.
         for store in (self.old, self.new):
             if may_hold(store, key):

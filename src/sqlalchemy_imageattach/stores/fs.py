@@ -7,11 +7,12 @@ It must always be true that
 
 - a file is whole or not there: it is written aside under a name of its own, synced, renamed, and its folder synced;
 - what an interrupted write leaves is told by its name, and no row can name it;
+- nothing outside of the folder is listed or removed: links are never followed;
 - any number of processes may write, read and delete at once, and may remove empty folders.
 """
 
 # The functions of `os`, since pathlib objects would be a third of the cost of storing a small file.
-# ruff: noqa: PTH100, PTH102, PTH105, PTH106, PTH107, PTH116, PTH120, PTH123
+# ruff: noqa: PTH100, PTH102, PTH106, PTH107, PTH116, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ import errno
 import hashlib
 import os
 import re
-import secrets
+import stat
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import IO, TYPE_CHECKING
@@ -33,17 +34,18 @@ except ImportError:  # on Windows, where several processes may make the same fil
     fcntl = None  # type: ignore[assignment]
 
 from ..exc import ImageNotFoundError, StoreError
-from ..file import send
-from ..naming import SUFFIXES, FileKey, folder_of_variants, former_names_of, guess_extension, key_of, name_of, path_of
+from ..file import DEBRIS, create_file, debris_name, send, write_aside
+from ..naming import FileKey, folder_of_variants, former_names_of, guess_extension, key_of, name_of, path_of
 from ..serving.asgi import ASGIApplication, ImageServer
 from ..serving.hosts import ANY_HOST, Hosts
 from ..serving.resources import Folder, Source
 from ..serving.responses import DEFAULT_RULES, Rules
 from ..serving.wsgi import ServerMiddleware, StaticServerMiddleware
-from ..store import Store, StoredFile
+from ..store import StoredFile
 from ..variants.served import with_variants
 from ..variants.variant import VariantUrls
 from .http import HttpExposure
+from .key_store import KeyStore, check_base_url
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -56,14 +58,22 @@ __all__ = (
     "guess_extension",
 )
 
-# Folders above a file: object type, object id % 1000, object id // 1000.  Variants lie one deeper.
+# What the folders above a file are called: object type, object id % 1000, object id // 1000, and above a variant its
+# original.
+_FOLDERS = (
+    re.compile(r"[^.].*", re.DOTALL),
+    re.compile(r"[0-9]{1,3}"),
+    re.compile(r"-?[0-9]{1,200}"),
+    re.compile(r"-?[0-9]{1,200}\.[0-9]{1,20}x[0-9]{1,20}(\.[0-9a-z]+)?-[0-9a-z]+"),
+)
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
+# How many folders are above an original.
 _DEPTH = 3
-_DEBRIS = re.compile(r"\.[0-9a-f]{16}\.tmp")
 # How often another process may remove a folder that has just been made.
 _ATTEMPTS = 100
 
 
-class BaseFileSystemStore(Store):
+class BaseFileSystemStore(KeyStore):
     """What the stores of this module share: everything but URLs, for which a subclass has ``base_url``.
 
     :param path: the folder; it is made when the first file is stored
@@ -85,38 +95,13 @@ class BaseFileSystemStore(Store):
         """What URLs begin with, a slash at its end."""
         raise NotImplementedError(f"{type(self).__qualname__} has to have an attribute base_url")
 
-    def takes_type(self, mimetype: str) -> bool:
-        return mimetype in SUFFIXES
-
-    def put_file(
-        self,
-        file: IO[bytes],
-        object_type: str,
-        object_id: int,
-        width: int,
-        height: int,
-        mimetype: str,
-        reproducible: bool,
-        revision: str | None = None,
-    ) -> None:
-        path = self._path(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
-        folder = _parent(path)
-        aside = f"{folder}/.{secrets.token_hex(8)}.tmp"
+    def write(self, key: FileKey, file: IO[bytes], reproducible: bool) -> None:
+        path = self._path(name_of(key))
+        changed: list[str] = []
         try:
-            descriptor, changed = _create(aside)
-            try:
-                try:
-                    send(file, descriptor)
-                    if self.sync:
-                        os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
-                os.replace(aside, path)
-            except BaseException:
-                _remove(aside)
-                raise
+            write_aside(path, partial(send, file), sync=self.sync, create=partial(_create, changed))
             if self.sync:
-                for each in (folder, *changed):
+                for each in (_parent(path), *changed):
                     _sync_folder(each)
         except OSError as error:
             if isinstance(error, StoreError):
@@ -124,17 +109,7 @@ class BaseFileSystemStore(Store):
             reason = error.strerror or str(error)
             raise StoreError(error.errno or errno.EIO, f"{self!r} could not store a file: {reason}", path) from error
 
-    def delete_file(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> None:
-        key = FileKey(object_type, object_id, width, height, mimetype, revision)
-        for name in (name_of(key), *former_names_of(key)):
-            _remove(self._path(name))
-
-    def get_file(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> IO[bytes]:
-        key = FileKey(object_type, object_id, width, height, mimetype, revision)
+    def read(self, key: FileKey) -> IO[bytes]:
         path = self._path(name_of(key))
         try:
             return open(path, "rb")
@@ -145,22 +120,27 @@ class BaseFileSystemStore(Store):
                 return open(self._path(name), "rb")
         raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", path)
 
-    def get_url(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> str:
-        return self.base_url + quote(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
+    def remove(self, key: FileKey) -> None:
+        for name in (name_of(key), *former_names_of(key)):
+            _remove(self._path(name))
+
+    def url(self, key: FileKey) -> str:
+        return self.base_url + quote(name_of(key))
 
     def list_files(self) -> Iterator[StoredFile]:
-        """List the files of this store, a folder at a time; what is not of its making is left out.
+        """List the files of this store, a folder at a time.
+
+        What is not of its making is foreign: other names, links, and folders at the top that cannot be read, such as
+        ``lost+found``.
 
         :returns: an iterator; files that come or go meanwhile may be in it or not
-        :raises OSError: when a folder cannot be read
+        :raises OSError: when another folder cannot be read
         """
-        return self._list_folder(self._folder, "", _DEPTH)
+        return self._list_folder(self._folder, "", 0)
 
     def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
         folder = folder_of_variants(original)
-        return self._list_folder(self._path(folder), f"{folder}/", -1)
+        return self._list_folder(self._path(folder), f"{folder}/", len(_FOLDERS))
 
     def delete_variants(self, original: FileKey) -> None:
         super().delete_variants(original)
@@ -193,9 +173,9 @@ class BaseFileSystemStore(Store):
 
         :returns: when a file was made just now; what this machine's clock says where none can be made
         """
-        aside = f"{self._folder}/.{secrets.token_hex(8)}.tmp"
+        aside = f"{self._folder}/{debris_name()}"
         try:
-            os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            os.close(create_file(aside))
             try:
                 return datetime.datetime.fromtimestamp(os.stat(aside).st_mtime, datetime.UTC)
             finally:
@@ -208,21 +188,32 @@ class BaseFileSystemStore(Store):
             entries = os.scandir(folder)
         except FileNotFoundError:
             return
+        except PermissionError:
+            # If it is one of the store's, each file in it is found to be unreadable when it is asked for.
+            if depth != 1:
+                raise
+            yield StoredFile.foreign(prefix, 0, _EPOCH)
+            return
         with entries:
             for entry in entries:
                 name = prefix + entry.name
-                if depth >= 0 and entry.is_dir(follow_symlinks=False):
-                    yield from self._list_folder(entry.path, f"{name}/", depth - 1)
-                elif depth <= 0 and entry.is_file(follow_symlinks=False):
-                    key = key_of(name)
-                    if key is None and not _DEBRIS.fullmatch(entry.name):
-                        continue
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
+                is_folder = depth < len(_FOLDERS) and entry.is_dir(follow_symlinks=False)
+                if is_folder and _FOLDERS[depth].fullmatch(entry.name):
+                    yield from self._list_folder(entry.path, f"{name}/", depth + 1)
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
+                key = key_of(name)
+                is_file = stat.S_ISREG(status.st_mode) and depth >= _DEPTH
+                if is_file and (key is not None or DEBRIS.fullmatch(entry.name)):
                     yield StoredFile(name, status.st_size, modified, key, partial(_remove, entry.path))
+                else:
+                    yield StoredFile.foreign(
+                        f"{name}/" if stat.S_ISDIR(status.st_mode) else name, status.st_size, modified
+                    )
 
     def _path(self, name: str) -> str:
         path = path_of(self._folder, name)
@@ -256,7 +247,7 @@ class FileSystemStore(BaseFileSystemStore):
         variants: VariantUrls | None = None,
     ) -> None:
         super().__init__(path, sync)
-        self._base_url = base_url if base_url.endswith("/") else f"{base_url}/"
+        self._base_url = f"{check_base_url('base_url', base_url).removesuffix('/')}/"
         self.variants = variants
 
     @property
@@ -270,7 +261,7 @@ class FileSystemStore(BaseFileSystemStore):
         :param app: the other application
         :returns: the application
         """
-        return ServerMiddleware(app, self._url_path, self._source())
+        return ServerMiddleware(app, self._url_path, self.source())
 
     def asgi_middleware(self, app: ASGIApplication | None = None) -> ImageServer:
         """Make an ASGI application that serves what the web server did not find, and leaves all else to another one.
@@ -278,13 +269,17 @@ class FileSystemStore(BaseFileSystemStore):
         :param app: the other application; without, all other requests are answered with 404
         :returns: the application
         """
-        return ImageServer(app, self._url_path, self._source())
+        return ImageServer(app, self._url_path, self.source())
 
     @property
     def _url_path(self) -> str:
         return unquote(urlsplit(self._base_url).path)
 
-    def _source(self) -> Source:
+    def source(self) -> Source:
+        """Find where the files are that are served.
+
+        :returns: the folder, and what makes variants
+        """
         return with_variants(Folder(self._folder), self)
 
 
@@ -321,21 +316,23 @@ class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
         HttpExposure.__init__(self, prefix, host_url_getter, cors, rules, hosts, variants)
         BaseFileSystemStore.__init__(self, path, sync)
 
-    def wsgi_middleware(self, app: WSGIApplication) -> StaticServerMiddleware:
+    def wsgi_middleware(self, app: WSGIApplication, cors: bool | Collection[str] = False) -> StaticServerMiddleware:
         """Make a WSGI application that serves the images, and leaves all other requests to another one.
 
         :param app: the other application
+        :param cors: whether pages of other origins may read the images; by default what the store's ``cors`` says
         :returns: the application
 
         >>> from wsgiref.simple_server import demo_app
         >>> store = HttpExposedFileSystemStore('userimages', 'images/')
         >>> app = store.wsgi_middleware(demo_app)
         """
-        made = StaticServerMiddleware(app, self.prefix, self._folder, 1 << 16, rules=self.rules, hosts=self.hosts)
-        made.source = self._source()
+        rules = self.rules_with(cors)
+        made = StaticServerMiddleware(app, self.prefix, self._folder, 1 << 16, rules=rules, hosts=self.hosts)
+        made.source = self.source()
         return made
 
-    def _source(self) -> Source:
+    def source(self) -> Source:
         return with_variants(Folder(self._folder), self)
 
 
@@ -344,14 +341,11 @@ def _parent(path: str) -> str:
     return path.rpartition("/")[0] or os.path.dirname(path)
 
 
-def _create(path: str) -> tuple[int, list[str]]:
-    """Open a new file for writing, and make the folders above it; tells too which folders got a new entry by that."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    changed: list[str] = []
+def _create(changed: list[str], path: str) -> int:
+    """Open a new file for writing, and make the folders above it; note which folders got a new entry by that."""
     for _ in range(_ATTEMPTS):
         try:
-            # 0o666 less the umask, as for any other file, so that a web server of another user may read it.
-            return os.open(path, flags, 0o666), changed
+            return create_file(path)
         except FileNotFoundError:
             with contextlib.suppress(FileNotFoundError):
                 changed += _make_folders(_parent(path))

@@ -8,21 +8,23 @@ one's own.  :class:`~sqlalchemy_imageattach.stores.fs.HttpExposedFileSystemStore
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..naming import SUFFIXES, FileKey, name_of
+from ..naming import FileKey, name_of
 from ..serving.asgi import ASGIApplication, ImageServer
 from ..serving.hosts import ANY_HOST, Hosts, current_base_url
 from ..serving.resources import Source, Stored
 from ..serving.responses import DEFAULT_RULES, Rules
 from ..serving.wsgi import ServerMiddleware
-from ..store import Store, StoredFile
+from ..store import Store, StoredFile, check_store
 from ..variants.served import with_variants
 from ..variants.variant import VariantUrls
+from .layered import LayeredStore
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -57,7 +59,8 @@ class HttpExposure:
         self.prefix = prefix.strip("/")
         self.host_url_getter = host_url_getter
         self.cors = cors
-        self.rules = replace(rules, cors=cors) if cors else rules
+        self.rules = rules
+        self.rules = self.rules_with(cors)
         self.hosts = hosts
         self.variants: object | None = variants
 
@@ -75,13 +78,25 @@ class HttpExposure:
         :param app: the other application; without, all other requests are answered with 404
         :returns: the application
         """
-        return ImageServer(app, self.prefix, self._source(), rules=self.rules, hosts=self.hosts)
+        return ImageServer(app, self.prefix, self.source(), rules=self.rules, hosts=self.hosts)
 
-    def _source(self) -> Source:
-        raise NotImplementedError
+    def source(self) -> Source:
+        """Find where the files are that are served.
+
+        :returns: the place
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} has to implement source()")
+
+    def rules_with(self, cors: bool | Collection[str]) -> Rules:
+        """Make the rules of one middleware.
+
+        :param cors: whether pages of other origins may read the images, in addition to what the store's rules say
+        :returns: the rules
+        """
+        return replace(self.rules, cors=cors) if cors else self.rules
 
 
-class HttpExposedStore(HttpExposure, Store):
+class HttpExposedStore(HttpExposure, LayeredStore):
     """Any store, served by the application.
 
     :param store: where the files are
@@ -111,20 +126,22 @@ class HttpExposedStore(HttpExposure, Store):
         hosts: Hosts = ANY_HOST,
         variants: VariantUrls | None = None,
     ) -> None:
+        check_store("store", store)
         if variants is not None and not store.takes_revision():
             raise ValueError(f"expected a store whose methods take revision, which variants need, got {store!r}")
         super().__init__(prefix, host_url_getter, cors, rules, hosts, variants)
         self.wrapped = store
 
-    def wsgi_middleware(self, app: WSGIApplication) -> ServerMiddleware:
+    def wsgi_middleware(self, app: WSGIApplication, cors: bool | Collection[str] = False) -> ServerMiddleware:
         """Make a WSGI application that serves the images, and leaves all other requests to another one.
 
         :param app: the other application
+        :param cors: whether pages of other origins may read the images; by default what the store's ``cors`` says
         :returns: the application
         """
-        return ServerMiddleware(app, self.prefix, self._source(), rules=self.rules, hosts=self.hosts)
+        return ServerMiddleware(app, self.prefix, self.source(), rules=self.rules_with(cors), hosts=self.hosts)
 
-    def _source(self) -> Source:
+    def source(self) -> Source:
         return with_variants(Stored(self.wrapped), self)
 
     def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
@@ -136,29 +153,24 @@ class HttpExposedStore(HttpExposure, Store):
     def alone(self, key: FileKey) -> AbstractContextManager[None]:
         return self.wrapped.alone(key)
 
+    def now(self) -> datetime.datetime:
+        return self.wrapped.now()
+
     @property
     def workers(self) -> int:  # type: ignore[override]  # set it on the store that does the work
         return self.wrapped.workers
 
+    def store_of(self, key: FileKey) -> Store:
+        return self.wrapped
+
     def takes_revision(self) -> bool:
-        return self.wrapped.takes_revision()
+        return super().takes_revision() and self.wrapped.takes_revision()
 
     def takes_type(self, mimetype: str) -> bool:
-        return mimetype in SUFFIXES and self.wrapped.takes_type(mimetype)
+        return super().takes_type(mimetype) and self.wrapped.takes_type(mimetype)
 
-    def put_file(self, *args: Any, **kwargs: Any) -> None:
-        self.wrapped.put_file(*args, **kwargs)
-
-    def delete_file(self, *args: Any, **kwargs: Any) -> None:
-        self.wrapped.delete_file(*args, **kwargs)
-
-    def get_file(self, *args: Any, **kwargs: Any) -> IO[bytes]:
-        return self.wrapped.get_file(*args, **kwargs)
-
-    def get_url(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> str:
-        return self.base_url + quote(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
+    def url(self, key: FileKey) -> str:
+        return self.base_url + quote(name_of(key))
 
     def list_files(self) -> Iterator[StoredFile]:
         return self.wrapped.list_files()

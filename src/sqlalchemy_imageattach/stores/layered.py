@@ -4,24 +4,26 @@ It must always be true that
 
 - a file is asked for by its whole key, revision included; a store that keeps no revisions is never asked for a file
   that has one, since it would answer with another file;
-- a store that cannot be reached is never taken for one that does not have the file.
+- a store that cannot be reached is never taken for one that does not have the file;
+- each file is measured once, by the store that it is in.
 """
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, Any
 
 from ..naming import FileKey, StorableImage
 from ..store import Store, holds
+from .key_store import KeyStore
 
 __all__ = ("LayeredStore",)
 
 
-class LayeredStore(Store):
-    """The base of stores over other stores, which implement the methods that take keys, and :meth:`store_of`."""
+class LayeredStore(KeyStore):
+    """The base of stores over other stores; what it does not override is done by the store of :meth:`store_of`."""
 
     def store_of(self, key: FileKey) -> Store:
-        """Tell which store a file is in.
+        """Find the store that a file is in.
 
         :param key: the file's name
         :returns: the store whose URL of it is to be used
@@ -38,37 +40,39 @@ class LayeredStore(Store):
         """
         return holds(self.store_of(key), key)
 
-    def put_file(
-        self,
-        file: IO[bytes],
-        object_type: str,
-        object_id: int,
-        width: int,
-        height: int,
-        mimetype: str,
-        reproducible: bool,
-        revision: str | None = None,
-    ) -> None:
-        self.put_key(file, FileKey(object_type, object_id, width, height, mimetype, revision), reproducible)
+    def write(self, key: FileKey, file: IO[bytes], reproducible: bool) -> None:
+        self.store_of(key).put_key(file, key, reproducible)
 
-    def get_file(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> IO[bytes]:
-        return self.get_key(FileKey(object_type, object_id, width, height, mimetype, revision))
+    def read(self, key: FileKey) -> IO[bytes]:
+        return self.store_of(key).get_key(key)
 
-    def get_url(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> str:
-        return self.url_of_key(FileKey(object_type, object_id, width, height, mimetype, revision))
+    def remove(self, key: FileKey) -> None:
+        self.store_of(key).delete_key(key)
 
-    def delete_file(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> None:
-        self.delete_key(FileKey(object_type, object_id, width, height, mimetype, revision))
-
-    def url_of_key(self, key: FileKey) -> str:
+    def url(self, key: FileKey) -> str:
         return self.store_of(key).url_of_key(key)
 
+    # These are not measured, since the other stores are.  They hand on the whole key: a subclass decides whether a file
+    # with a revision can be in one of the other stores.
+
+    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
+        self.put_file(file, *key[:5], reproducible, **self._revision_of(key))
+
+    def get_key(self, key: FileKey) -> IO[bytes]:
+        return self.get_file(*key[:5], **self._revision_of(key))
+
+    def delete_key(self, key: FileKey) -> None:
+        self.delete_file(*key[:5], **self._revision_of(key))
+
+    def url_of_key(self, key: FileKey) -> str:
+        return self.get_url(*key[:5], **self._revision_of(key))
+
+    def _revision_of(self, key: FileKey) -> Any:
+        # None for a subclass that has overridden a documented method by one with just the documented arguments.
+        return {"revision": key.revision} if key.revision is not None and Store.takes_revision(self) else {}
+
     def locate(self, image: StorableImage) -> str:
+        if type(self).url is not LayeredStore.url or type(self).get_url is not LayeredStore.get_url:
+            return super().locate(image)
         # The other store's own: it may have a reason to leave the timestamp out.
         return self.store_of(FileKey.of(image)).locate(image)

@@ -14,13 +14,14 @@ from typing import IO
 from urllib.parse import quote
 
 from ..exc import ImageNotFoundError
-from ..naming import SUFFIXES, FileKey, folder_of_variants, key_of, name_of
-from ..store import Store, StoredFile
+from ..naming import FileKey, folder_of_variants, key_of, name_of
+from ..store import StoredFile
+from .key_store import KeyStore, check_base_url
 
 __all__ = ("MemoryStore",)
 
 
-class MemoryStore(Store):
+class MemoryStore(KeyStore):
     """A store that keeps files in memory.
 
     :param base_url: what URLs begin with; nothing answers there, unless the application serves the store
@@ -33,44 +34,25 @@ class MemoryStore(Store):
 
     def __init__(self, base_url: str = "memory:///") -> None:
         #: What URLs begin with, a slash at its end.
-        self.base_url = base_url if base_url.endswith("/") else f"{base_url}/"
+        self.base_url = f"{check_base_url('base_url', base_url).removesuffix('/')}/"
         self._files: dict[str, tuple[bytes, datetime.datetime]] = {}
 
-    def takes_type(self, mimetype: str) -> bool:
-        return mimetype in SUFFIXES
-
-    def put_file(
-        self,
-        file: IO[bytes],
-        object_type: str,
-        object_id: int,
-        width: int,
-        height: int,
-        mimetype: str,
-        reproducible: bool,
-        revision: str | None = None,
-    ) -> None:
-        name = name_of(FileKey(object_type, object_id, width, height, mimetype, revision))
+    def write(self, key: FileKey, file: IO[bytes], reproducible: bool) -> None:
+        name = name_of(key)
         self._files[name] = (bytes(file.read()), datetime.datetime.now(datetime.UTC))
 
-    def delete_file(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> None:
-        self._remove(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
-
-    def get_file(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> IO[bytes]:
-        name = name_of(FileKey(object_type, object_id, width, height, mimetype, revision))
+    def read(self, key: FileKey) -> IO[bytes]:
+        name = name_of(key)
         try:
             return io.BytesIO(self._files[name][0])
         except KeyError:
             raise ImageNotFoundError(errno.ENOENT, "no such file in memory", name) from None
 
-    def get_url(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> str:
-        return self.base_url + quote(name_of(FileKey(object_type, object_id, width, height, mimetype, revision)))
+    def remove(self, key: FileKey) -> None:
+        self._remove(name_of(key))
+
+    def url(self, key: FileKey) -> str:
+        return self.base_url + quote(name_of(key))
 
     def list_files(self) -> Iterator[StoredFile]:
         for name, (content, modified) in self._files.copy().items():

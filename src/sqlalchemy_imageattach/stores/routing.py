@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
-from typing import IO
 
 from ..naming import FileKey
-from ..store import Store, StoredFile
+from ..store import Store, StoredFile, check_store
 from .layered import LayeredStore
 
 __all__ = ("RoutingStore",)
@@ -27,9 +26,9 @@ class RoutingStore(LayeredStore):
     """
 
     def __init__(self, default: Store, routes: Mapping[str, Store]) -> None:
-        for store in (default, *routes.values()):
-            if not isinstance(store, Store):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers need not be typed
-                raise TypeError(f"expected a sqlalchemy_imageattach.store.Store, not {store!r}")
+        check_store("default", default)
+        for object_type, store in routes.items():
+            check_store(f"routes[{object_type!r}]", store)
         self.default = default
         self.routes = dict(routes)
         self.workers = max(store.workers for store in self._stores())
@@ -38,19 +37,10 @@ class RoutingStore(LayeredStore):
         return self.routes.get(key.object_type, self.default)
 
     def takes_revision(self) -> bool:
-        return all(store.takes_revision() for store in self._stores())
+        return super().takes_revision() and all(store.takes_revision() for store in self._stores())
 
     def takes_type(self, mimetype: str) -> bool:
         return any(store.takes_type(mimetype) for store in self._stores())
-
-    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
-        self.store_of(key).put_key(file, key, reproducible)
-
-    def get_key(self, key: FileKey) -> IO[bytes]:
-        return self.store_of(key).get_key(key)
-
-    def delete_key(self, key: FileKey) -> None:
-        self.store_of(key).delete_key(key)
 
     def list_files(self) -> Iterator[StoredFile]:
         """List the files of every store, as far as this one would look for them there.

@@ -5,7 +5,8 @@ development can look at production's images without ever changing them.
 
 It must always be true that
 
-- objects of rows without a revision are named as the original library named them, and are found;
+- objects of rows without a revision are named as the original library named them, and are found, also where the prefix
+  begins with a slash;
 - a URL is made without a request, but for the sandbox's, which has to know in which bucket the object is;
 - access rights are sent only when they are asked for: many buckets refuse any.
 
@@ -15,19 +16,26 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.h
 
 from __future__ import annotations
 
+import datetime
 import errno
 import io
 import os
 import re
-from typing import IO, Any, ClassVar, TypedDict, Unpack
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import IO, Any, ClassVar, Literal, Unpack
 
-from ..exc import ImageNotFoundError, StoreError
+from ..exc import ImageNotFoundError
 from ..instrumentation import measured
 from ..naming import FileKey
 from ..store import StoredFile
-from .clouds.failures import Reason
-from .clouds.s3request import AuthMechanismError, S3Request, S3RequestV2, S3RequestV4
-from .clouds.store import DEFAULT_MAX_AGE, CloudStore
+from .clouds.arguments import RequestOptions
+from .clouds.bucket import Listed, UnreadableNameError
+from .clouds.failures import AuthMechanismError
+from .clouds.runtime import Runtime
+from .clouds.s3listing import fetched, list_objects
+from .clouds.s3request import S3Request, S3RequestV2, S3RequestV4
+from .clouds.store import DEFAULT_MAX_AGE, CloudStore, checked_path
 from .sandbox import SandboxStore
 
 __all__ = (
@@ -50,18 +58,27 @@ _BASE_REGION_URL_FORMAT = "https://{0}.s3.{region}.amazonaws.com"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,254}")
 _REGION = re.compile(r"[-_A-Za-z0-9]+")
+_CHECKSUMS = ("SHA256", "CRC64NVME", None)
+# The names that the library below has for these headers.
+_ENCRYPTION = {
+    "x-amz-server-side-encryption": "server_side_encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id": "sse_kms_key_id",
+    "x-amz-server-side-encryption-bucket-key-enabled": "sse_bucket_key_enabled",
+}
+# How long the signature of a request for a page of a listing is valid.
+_LISTING = datetime.timedelta(minutes=15)
+# The client only signs.
+_ANY_SCHEME = {"allow_http": True}
 
 
-class S3Options(TypedDict, total=False):
+class S3Options(RequestOptions, total=False):
     """What :class:`S3SandboxStore` passes on to both of its stores: see :class:`S3Store`."""
 
     endpoint_url: str | None
     session_token: str | None
     acl: str | None
     reproducible_storage_class: str | None
-    signed_urls: int | None
-    connect_timeout: float
-    timeout: float
+    checksum: Literal["SHA256", "CRC64NVME"] | None
 
 
 class S3Store(CloudStore):
@@ -82,9 +99,9 @@ class S3Store(CloudStore):
         of new objects; ``None`` sends none
     :param reproducible_storage_class: the `storage class <https://aws.amazon.com/s3/storage-classes/>`_ of what can
         be made again, such as ``'ONEZONE_IA'``; ``None`` for the bucket's default, which originals always have
-    :param signed_urls: how long URLs are valid, in seconds, for a private bucket; ``None`` for URLs without a signature
-    :param connect_timeout: how long a connection may take to be made, in seconds
-    :param timeout: how long an answer is waited for, in seconds, repetitions included
+    :param checksum: the `checksum <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>`_
+        to send with new objects, ``'SHA256'`` or ``'CRC64NVME'``, as buckets with Object Lock demand; ``None`` for none
+    :param options: what every store in a cloud takes: see :class:`~.clouds.arguments.RequestOptions`
     :raises ValueError: when an argument is out of range, or only one of ``access_key`` and ``secret_key`` is given
     :raises MissingDependencyError: when the extra ``s3`` is not installed
 
@@ -94,6 +111,9 @@ class S3Store(CloudStore):
     """
 
     extra: ClassVar[str] = "s3"
+    metadata_header: ClassVar[str] = "x-amz-meta-"
+    tags_header: ClassVar[str | None] = "x-amz-tagging"
+    option_headers: ClassVar[frozenset[str]] = frozenset(_ENCRYPTION)
 
     def __init__(
         self,
@@ -110,9 +130,8 @@ class S3Store(CloudStore):
         session_token: str | None = None,
         acl: str | None = None,
         reproducible_storage_class: str | None = "REDUCED_REDUNDANCY",
-        signed_urls: int | None = None,
-        connect_timeout: float = 5.0,
-        timeout: float = 60.0,
+        checksum: Literal["SHA256", "CRC64NVME"] | None = None,
+        **options: Unpack[RequestOptions],
     ) -> None:
         if not _BUCKET.fullmatch(bucket):
             raise ValueError("bucket must be the name of a bucket: letters, digits, hyphens and dots")
@@ -120,6 +139,8 @@ class S3Store(CloudStore):
             raise ValueError(f"region must be the name of a region, such as 'eu-west-1', not {region!r}")
         if bool(access_key) != bool(secret_key) or (session_token and not access_key):
             raise ValueError("access_key and secret_key belong together, and session_token belongs to them")
+        if checksum not in _CHECKSUMS:
+            raise ValueError(f"checksum must be one of {', '.join(map(repr, _CHECKSUMS))}, not {checksum!r}")
         environment = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         #: The name of the bucket.
         self.bucket = bucket
@@ -132,35 +153,36 @@ class S3Store(CloudStore):
         self.endpoint_url = endpoint_url or environment
         self.acl = acl
         self.reproducible_storage_class = reproducible_storage_class
-        if self.endpoint_url is not None:
-            base_url = f"{self.endpoint_url.rstrip('/')}/{bucket}"
-        elif region is not None:
-            base_url = _BASE_REGION_URL_FORMAT.format(bucket, region=region)
-        else:
-            base_url = BASE_URL_FORMAT.format(bucket)
+        self.checksum = checksum
         super().__init__(
-            base_url,
+            _base_url(self.endpoint_url, bucket, region),
             prefix=prefix,
             public_base_url=public_base_url,
             max_age=max_age,
             max_retry=max_retry,
-            signed_urls=signed_urls,
-            connect_timeout=connect_timeout,
-            timeout=timeout,
+            **options,
         )
 
-    def _make_client(self, clients: Any, **options: Any) -> Any:
+    def connect(self, clients: Any, **options: Any) -> Any:
         if self.region is not None:
             options["region"] = self.region
         if self.access_key is not None:
             # Not as plain options, beside which the token of the environment would be sent, that of other keys.
             options["credential_provider"] = self._credentials
-        if self.endpoint_url is not None:
-            options["endpoint"] = self.endpoint_url
+        if self.checksum is not None:
+            options["checksum_algorithm"] = self.checksum
+        options |= {_ENCRYPTION[name]: value for name, value in self.put_headers.options.items()}
         # One object at a time is deleted, which every server can, and every bucket policy covers.
         options["disable_bulk_delete"] = True
-        # AWS wants the bucket in the host's name; one with a dot in its own would have no certificate there.
-        options["virtual_hosted_style_request"] = self.endpoint_url is None and "." not in self.bucket
+        if "endpoint" in options or self.prefix.startswith("/"):
+            # The library below takes such an endpoint as it is, and puts a slash and the name behind it.  From names it
+            # takes the slash at their beginning off, so that is in the endpoint.
+            options = {"endpoint": f"{self.base_url}/", "virtual_hosted_style_request": True} | options
+        elif self.endpoint_url is not None:
+            options["endpoint"] = self.endpoint_url
+        else:
+            # AWS wants the bucket in the host's name; one with a dot in its own would have no certificate there.
+            options["virtual_hosted_style_request"] = "." not in self.bucket
         return clients.S3Store(self.bucket, **options)
 
     def _credentials(self) -> dict[str, Any]:
@@ -171,17 +193,44 @@ class S3Store(CloudStore):
             "expires_at": None,
         }
 
-    def _secrets(self) -> tuple[str | None, ...]:
+    def secrets(self) -> tuple[str | None, ...]:
         return self.secret_key, self.session_token
 
-    def _headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
         return {} if self.acl is None else {"x-amz-acl": self.acl}
 
-    def _storage_class(self, reproducible: bool) -> str | None:
+    def storage_class(self, reproducible: bool) -> str | None:
         return self.reproducible_storage_class if reproducible else None
 
-    def _error_class(self, reason: Reason) -> type[StoreError]:
-        return AuthMechanismError if reason.is_about_region else StoreError
+    def checked_prefix(self, prefix: str) -> str:
+        # One slash at its beginning was part of the names that the original library gave.
+        prefix = prefix.strip().rstrip("/")
+        return f"/{checked_path(prefix[1:])}" if prefix.startswith("/") else checked_path(prefix)
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        last = ""
+        if not prefix.startswith("/"):
+            try:
+                for each in super().listed(prefix):
+                    last = each.name
+                    yield each
+                return
+            except UnreadableNameError:
+                pass
+        yield from list_objects(partial(self._fetch, prefix), prefix, last)
+
+    def _fetch(self, prefix: str, query: str) -> bytes:
+        """Ask the bucket for a page of its listing."""
+
+        def fetch(library: Runtime, _: Any) -> bytes:
+            # What is behind the query would be the name of an object: "/ListObjectsV2", here the value of a parameter
+            # that servers leave alone.
+            client = self.connect(
+                library.clients, endpoint=f"{self.base_url}?{query}&x-id=", client_options=_ANY_SCHEME
+            )
+            return fetched(library.obstore.sign(client, "GET", "ListObjectsV2", _LISTING), self.timeout)
+
+        return self.objects.ask("list its files", prefix, fetch, repeat=True)
 
     def __repr__(self) -> str:
         arguments = {"region": self.region, "prefix": self.prefix, "endpoint_url": self.endpoint_url}
@@ -238,28 +287,31 @@ class S3SandboxStore(SandboxStore[S3Store]):
             make(overriding, overriding_prefix, overriding_region),
         )
 
-    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
-        # Without a condition: there may be a mark.
-        attributes = self.overriding._attributes(key.mimetype, reproducible)
-        with measured("put", key.mimetype, file=file, store=self.overriding, key=key):
-            self.overriding._put(self.overriding._name(key), file, attributes, create=False)
+    def write(self, key: FileKey, file: IO[bytes], reproducible: bool) -> None:
+        over = self.overriding
+        with measured("put", key.mimetype, file=file, store=over, key=key):
+            # Without a condition: there may be a mark.
+            over.objects.put(over.name(key), file, over.attributes(key.mimetype, reproducible), create=False)
 
-    def get_key(self, key: FileKey) -> IO[bytes]:
+    def read(self, key: FileKey) -> IO[bytes]:
+        over = self.overriding
         try:
-            with measured("get", key.mimetype, store=self.overriding, key=key) as measurement:
-                file, result = self.overriding._get(self.overriding._name(key))
+            with measured("get", key.mimetype, store=over, key=key) as measurement:
+                file, attributes = over.objects.get(over.name(key))
                 measurement.opened(file)
         except ImageNotFoundError:
             return self.underlying.get_key(key)
-        if self._is_mark(result):
+        if self._is_mark(attributes):
             file.close()
-            raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", self.overriding._name(key))
+            raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", over.name(key))
         return file
 
-    def delete_key(self, key: FileKey) -> None:
-        attributes = self.overriding._attributes(self.DELETED_MARK_MIMETYPE, True)
-        with measured("delete", key.mimetype, store=self.overriding, key=key):
-            self.overriding._put(self.overriding._name(key), io.BytesIO(), attributes, create=False)
+    def remove(self, key: FileKey) -> None:
+        over = self.overriding
+        with measured("delete", key.mimetype, store=over, key=key):
+            over.objects.put(
+                over.name(key), io.BytesIO(), over.attributes(self.DELETED_MARK_MIMETYPE, True), create=False
+            )
 
     def has_key(self, key: FileKey) -> bool:
         try:
@@ -268,8 +320,17 @@ class S3SandboxStore(SandboxStore[S3Store]):
         except ImageNotFoundError:
             return False
 
-    def _marked(self, file: StoredFile) -> FileKey | None:
-        return None if file.size or not self._is_mark(self.overriding._get(file.name)[1]) else file.key
+    def marked(self, file: StoredFile) -> FileKey | None:
+        return None if file.size or not self._is_mark(self.overriding.objects.get(file.name)[1]) else file.key
 
-    def _is_mark(self, result: Any) -> bool:
-        return bool(result.attributes.get("Content-Type") == self.DELETED_MARK_MIMETYPE)
+    def _is_mark(self, attributes: Mapping[str, str]) -> bool:
+        return attributes.get("Content-Type") == self.DELETED_MARK_MIMETYPE
+
+
+def _base_url(endpoint_url: str | None, bucket: str, region: str | None) -> str:
+    if endpoint_url is not None:
+        return f"{endpoint_url.rstrip('/')}/{bucket}"
+    if "." in bucket:
+        # No certificate covers a host whose name has the bucket's dots in it.
+        return f"https://s3.{region}.amazonaws.com/{bucket}" if region else f"https://s3.amazonaws.com/{bucket}"
+    return _BASE_REGION_URL_FORMAT.format(bucket, region=region) if region else BASE_URL_FORMAT.format(bucket)

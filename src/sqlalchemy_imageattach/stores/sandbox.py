@@ -19,7 +19,7 @@ from typing import IO, Generic, TypeVar
 
 from ..exc import ImageNotFoundError
 from ..naming import FileKey
-from ..store import Store, StoredFile, holds, is_missing, may_hold
+from ..store import Store, StoredFile, check_store, holds, is_missing, may_hold
 from .layered import LayeredStore
 
 __all__ = ("SandboxStore",)
@@ -53,9 +53,8 @@ class SandboxStore(LayeredStore, Generic[S]):
     overriding: S
 
     def __init__(self, underlying: S, overriding: S) -> None:
-        for store in (underlying, overriding):
-            if not isinstance(store, Store):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers need not be typed
-                raise TypeError(f"expected a sqlalchemy_imageattach.store.Store, not {store!r}")
+        check_store("underlying", underlying)
+        check_store("overriding", overriding)
         self.underlying = underlying
         self.overriding = overriding
         self.workers = overriding.workers
@@ -73,16 +72,16 @@ class SandboxStore(LayeredStore, Generic[S]):
         return holds(self.overriding, key) or (not self._is_deleted(key) and holds(self.underlying, key))
 
     def takes_revision(self) -> bool:
-        return self.overriding.takes_revision()
+        return super().takes_revision() and self.overriding.takes_revision()
 
     def takes_type(self, mimetype: str) -> bool:
         return self.overriding.takes_type(mimetype)
 
-    def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
+    def write(self, key: FileKey, file: IO[bytes], reproducible: bool) -> None:
         self.overriding.put_key(file, key, reproducible)
         self.overriding.delete_key(_mark_of(key))
 
-    def get_key(self, key: FileKey) -> IO[bytes]:
+    def read(self, key: FileKey) -> IO[bytes]:
         if may_hold(self.overriding, key):
             try:
                 return self.overriding.get_key(key)
@@ -93,7 +92,7 @@ class SandboxStore(LayeredStore, Generic[S]):
             raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", str(key))
         return self.underlying.get_key(key)
 
-    def delete_key(self, key: FileKey) -> None:
+    def remove(self, key: FileKey) -> None:
         self.overriding.put_key(io.BytesIO(), _mark_of(key), True)
         if may_hold(self.overriding, key):
             self.overriding.delete_key(key)
@@ -110,7 +109,7 @@ class SandboxStore(LayeredStore, Generic[S]):
             if file.key is None:
                 yield file
                 continue
-            marked = self._marked(file)
+            marked = self.marked(file)
             overridden.add(marked or file.key)
             if marked is None:
                 yield self._listed(file, file.key)
@@ -128,8 +127,12 @@ class SandboxStore(LayeredStore, Generic[S]):
     def _is_deleted(self, key: FileKey) -> bool:
         return holds(self.overriding, _mark_of(key))
 
-    def _marked(self, file: StoredFile) -> FileKey | None:
-        """What a file of the overriding store marks as deleted, if that is what it does."""
+    def marked(self, file: StoredFile) -> FileKey | None:
+        """Find what a file of the overriding store marks as deleted.
+
+        :param file: the file, which has a key
+        :returns: the name of what is deleted, or ``None`` for any other file
+        """
         assert file.key is not None
         match = _MARK.fullmatch(file.key.object_type)
         return None if match is None else file.key._replace(object_type=match[1], revision=match[2])

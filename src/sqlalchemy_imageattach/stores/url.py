@@ -72,21 +72,21 @@ def store_from_url(url: str) -> Store:
 def _make_s3(bucket: str, path: str, credentials: tuple[str, str] | None, arguments: dict[str, Any]) -> Store:
     if credentials is not None:
         _set(arguments, access_key=credentials[0], secret_key=credentials[1])
-    _set(arguments, prefix=path)
+    _set(arguments, prefix=path.removeprefix("/"))
     return S3Store(bucket, **arguments)
 
 
 def _make_azure(container: str, path: str, credentials: tuple[str, str] | None, arguments: dict[str, Any]) -> Store:
     if credentials is not None:
         _set(arguments, account=credentials[0], account_key=credentials[1] or None)
-    _set(arguments, prefix=path)
+    _set(arguments, prefix=path.removeprefix("/"))
     return AzureStore(container, **arguments)
 
 
 def _make_gcs(bucket: str, path: str, credentials: tuple[str, str] | None, arguments: dict[str, Any]) -> Store:
     if credentials is not None:
         raise ValueError("a gs:// URL takes no user and password; set service_account to the path of a key")
-    _set(arguments, prefix=path)
+    _set(arguments, prefix=path.removeprefix("/"))
     return GCSStore(bucket, **arguments)
 
 
@@ -127,6 +127,7 @@ _CLOUD: Mapping[str, Callable[[str], Any]] = {
     "public_base_url": str,
     "max_retry": int,
     "signed_urls": int,
+    "signed_urls_window": int,
     "connect_timeout": float,
     "timeout": float,
 }
@@ -139,6 +140,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
         "region": str,
         "endpoint_url": str,
         "acl": str,
+        "checksum": str,
         "reproducible_storage_class": _optional,
     },
     "az": {**_CLOUD, "account": str, "account_key": str, "endpoint_url": str},

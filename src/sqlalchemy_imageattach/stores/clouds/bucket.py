@@ -16,74 +16,97 @@ import errno
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import IO, Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from typing import IO, Any, NamedTuple, Protocol, TypeVar
 
 from ...exc import ImageNotFoundError, StoreError
-from ...file import SPOOL_SIZE
-from .failures import Reason, reason_of, redacted
+from ...file import BLOCK_SIZE, SPOOL_SIZE
+from .failures import AuthMechanismError, Reason, TransientError, reason_of, redacted
 from .runtime import Runtime, runtime
 from .streams import Body, Parts, read_up_to
 
-__all__ = ("Bucket", "check_range")
+__all__ = ("Bucket", "Listed", "UnreadableNameError")
 
 T = TypeVar("T")
 
 # A file that is not smaller goes up in parts of this size, so many at once.
 _PART = 8 << 20
 _PARTS_AT_ONCE = 4
-_BLOCK = 1 << 18
-_LONGEST_TIMEOUT = 24 * 60 * 60
 # Seconds, twice as many after each attempt.
 _FIRST_PAUSE = 0.1
 
 
-class Bucket:
-    """The objects of one bucket; a subclass says how its cloud is reached.
+class Cloud(Protocol):
+    """What a bucket has to know of the cloud that it is in; a store tells it."""
 
-    :param base_url: the cloud's own URL of the bucket
-    :param max_retry: how often a request is repeated that failed on its way or was answered with a 5xx
-    :param connect_timeout: how long a connection may take to be made, in seconds
-    :param timeout: how long an answer is waited for, in seconds, repetitions included
-    :raises ValueError: when one of these is out of range
+    #: The cloud's own URL of the bucket, without a slash at its end.
+    base_url: str
+    #: How often a request is repeated that failed on its way or was answered with a 5xx.
+    max_retry: int
+    #: How long a connection may take to be made, in seconds.
+    connect_timeout: float
+    #: How long an answer is waited for, in seconds, repetitions included.
+    timeout: float
+
+    def connect(self, clients: Any, **options: Any) -> Any:
+        """Make a client.
+
+        :param clients: the module that has the library's classes of clients
+        :param options: what every client of this cloud gets
+        :returns: the client
+        """
+
+    def secrets(self) -> tuple[str | None, ...]:
+        """Tell what no error may show.
+
+        :returns: the secrets
+        """
+
+    def headers(self) -> dict[str, str]:
+        """Tell what is sent with every request.
+
+        :returns: the headers
+        """
+
+
+class Listed(NamedTuple):
+    """An object that a bucket has listed."""
+
+    name: str
+    #: Bytes.
+    size: int
+    #: When it was written, aware.
+    modified: datetime.datetime
+
+
+class UnreadableNameError(StoreError):
+    """Raised when a listing has a name that the library cannot read, and so nothing of the same page."""
+
+
+class Bucket:
+    """The objects of one bucket.
+
+    :param cloud: how the bucket is reached; errors name it by its ``repr()``
+    :param tags: what every new object is tagged with
     """
 
-    def __init__(self, base_url: str, max_retry: int, connect_timeout: float, timeout: float) -> None:
-        check_range("max_retry", max_retry, int, least=0)
-        check_range("connect_timeout", connect_timeout, int | float, least=0.001, most=_LONGEST_TIMEOUT)
-        check_range("timeout", timeout, int | float, least=0.001, most=_LONGEST_TIMEOUT)
-        #: The cloud's own URL of the bucket, without a slash at its end.
-        self.base_url = _checked_url(base_url)
-        self.max_retry = max_retry
-        self.connect_timeout = connect_timeout
-        self.timeout = timeout
+    def __init__(self, cloud: Cloud, tags: Mapping[str, str]) -> None:
+        self._cloud = cloud
+        self._tags = dict(tags) or None
         self._clients: dict[int, Any] = {}
         # Not every server that speaks S3's protocol can put under a condition; one that cannot is asked once.
         self._knows_conditions = True
 
-    # What a subclass says of its cloud.
+    def put(self, name: str, file: IO[bytes], attributes: dict[str, str], create: bool) -> None:
+        """Put an object.
 
-    def _make_client(self, clients: Any, **options: Any) -> Any:
-        """Make a client, of one of the library's classes and with these options."""
-        raise NotImplementedError(f"{type(self).__qualname__} has to implement _make_client()")
-
-    def _secrets(self) -> tuple[str | None, ...]:
-        """What no error may tell."""
-        return ()
-
-    def _headers(self) -> dict[str, str]:
-        """What is sent with every request."""
-        return {}
-
-    def _error_class(self, reason: Reason) -> type[StoreError]:
-        return StoreError
-
-    # What is done with objects.
-
-    def _put(self, name: str, file: IO[bytes], attributes: dict[str, str], create: bool) -> None:
-        """Put an object, or replace it unless it is to be created."""
+        :param name: its name
+        :param file: the bytes, from its position to its end
+        :param attributes: its type, and what else comes with it
+        :param create: whether to refuse to replace another one
+        :raises StoreError: when it is not stored
+        """
         content = read_up_to(file, _PART)
         if len(content) == _PART:
             self._put_parts(name, Parts(content, file), attributes, create)
@@ -93,18 +116,18 @@ class Bucket:
             self._overwrite(name, content, attributes)
 
     def _overwrite(self, name: str, content: bytes, attributes: dict[str, str]) -> None:
-        self._ask(
+        self.ask(
             "store a file",
             name,
             lambda library, client: library.obstore.put(
-                client, name, content, attributes=attributes, use_multipart=False
+                client, name, content, attributes=attributes, tags=self._tags, use_multipart=False
             ),
         )
 
     def _create(self, name: str, content: bytes, attributes: dict[str, str]) -> None:
         def put(library: Runtime, client: Any) -> Reason | None:
             try:
-                library.obstore.put(client, name, content, attributes=attributes, mode="create")
+                library.obstore.put(client, name, content, attributes=attributes, tags=self._tags, mode="create")
             except library.error as error:
                 reason = self._reason(error)
                 if isinstance(error, library.already_exists) or reason.code == "NotImplemented":
@@ -112,7 +135,7 @@ class Bucket:
                 raise
             return None
 
-        refusal = self._ask("store a file", name, put, repeat=True)
+        refusal = self.ask("store a file", name, put, repeat=True)
         if refusal is None:
             return
         if refusal.code == "NotImplemented":
@@ -123,7 +146,7 @@ class Bucket:
 
     def _holds(self, name: str, content: bytes) -> bool:
         try:
-            file, _ = self._get(name)
+            file, _ = self.get(name)
         except ImageNotFoundError:
             return False
         with file:
@@ -131,43 +154,56 @@ class Bucket:
 
     def _put_parts(self, name: str, parts: Parts, attributes: dict[str, str], create: bool) -> None:
         # There is no condition for what goes up in parts; beside them, to ask first costs little.
-        if create and self._size(name, "store a file") is not None:
+        if create and self.size(name, "store a file") is not None:
             raise self._failure("store a file", name, "there is another one of that name")
         try:
-            self._ask(
+            self.ask(
                 "store a file",
                 name,
                 lambda library, client: library.obstore.put(
-                    client, name, parts, attributes=attributes, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE
+                    client,
+                    name,
+                    parts,
+                    attributes=attributes,
+                    tags=self._tags,
+                    chunk_size=_PART,
+                    max_concurrency=_PARTS_AT_ONCE,
                 ),
             )
         except StoreError:
             if parts.error is not None:
                 raise parts.error from None
             # When the answer to the last request gets lost, that request is repeated in vain.
-            if not (create and parts.is_complete and self._size(name, "store a file") == parts.size):
+            if not (create and parts.is_complete and self.size(name, "store a file") == parts.size):
                 raise
 
-    def _get(self, name: str) -> tuple[IO[bytes], Any]:
-        """Open an object; gives what the library answered along, which knows the type."""
+    def get(self, name: str) -> tuple[IO[bytes], Mapping[str, str]]:
+        """Open an object.
+
+        :param name: its name
+        :returns: the file, and the object's attributes
+        :raises ImageNotFoundError: when there is no such object
+        :raises StoreError: when it cannot be read
+        """
 
         def get(library: Runtime, client: Any) -> tuple[Any, int, bytes | None]:
             result = library.obstore.get(client, name)
             _, size = result.range
             return result, size, bytes(result.bytes()) if size <= SPOOL_SIZE else None
 
-        result, size, content = self._ask("read a file", name, get, missing=True)
+        result, size, content = self.ask("read a file", name, get, missing=True)
         if content is None:
-            return io.BufferedReader(Body(self._fetching(name, result.stream(min_chunk_size=_BLOCK), size))), result
+            pieces = result.stream(min_chunk_size=BLOCK_SIZE)
+            return io.BufferedReader(Body(self._fetching(name, pieces, size))), result.attributes
         self._check_size(name, len(content), size)
-        return io.BytesIO(content), result
+        return io.BytesIO(content), result.attributes
 
     def _fetching(self, name: str, pieces: Iterator[bytes], size: int) -> Callable[[], bytes]:
         received = 0
 
         def fetch() -> bytes:
             nonlocal received
-            piece = self._ask("read a file", name, lambda *_: next(pieces, b""))
+            piece = self.ask("read a file", name, lambda *_: next(pieces, b""))
             received += len(piece)
             if not piece:
                 self._check_size(name, received, size)
@@ -179,18 +215,29 @@ class Bucket:
         if received != announced:
             raise self._failure("read a file", name, f"{announced} bytes were announced, and {received} came")
 
-    def _size(self, name: str, action: str = "find a file") -> int | None:
-        """The size of an object in bytes, or ``None`` when it is not there."""
+    def size(self, name: str, action: str = "find a file") -> int | None:
+        """Find the size of an object.
+
+        :param name: its name
+        :param action: what it is for, in an error
+        :returns: bytes, or ``None`` when there is no such object
+        :raises StoreError: when the server does not say
+        """
         try:
-            meta = self._ask(action, name, lambda library, client: library.obstore.head(client, name), missing=True)
+            meta = self.ask(action, name, lambda library, client: library.obstore.head(client, name), missing=True)
         except ImageNotFoundError:
             return None
         size: int = meta["size"]
         return size
 
-    def _delete(self, name: str) -> None:
+    def delete(self, name: str) -> None:
+        """Delete an object; silent when there is no such object.
+
+        :param name: its name
+        :raises StoreError: when it is not deleted
+        """
         with suppress(ImageNotFoundError):
-            self._ask(
+            self.ask(
                 "delete a file",
                 name,
                 lambda library, client: library.obstore.delete(client, name),
@@ -198,9 +245,38 @@ class Bucket:
                 repeat=True,
             )
 
-    # Requests, and what becomes of them.
+    def sign(self, name: str, seconds: int) -> str:
+        """Make a URL that opens an object.
 
-    def _ask(
+        :param name: its name
+        :param seconds: how long the URL is valid
+        :returns: the URL
+        :raises StoreError: when there are no credentials
+        """
+        valid = datetime.timedelta(seconds=seconds)
+        url: str = self.ask(
+            "sign a URL", name, lambda library, client: library.obstore.sign(client, "GET", name, valid)
+        )
+        return url
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """List objects, a page at a time.
+
+        :param prefix: a path that their names begin with, a slash at its end, or an empty text
+        :returns: an iterator
+        :raises UnreadableNameError: when the library cannot read a name
+        :raises StoreError: when the server does not list them
+        """
+        pages = self.ask(
+            "list its files",
+            prefix,
+            lambda library, client: iter(library.obstore.list(client, prefix or None, chunk_size=1000)),
+        )
+        while (page := self.ask("list its files", prefix, lambda *_: next(pages, None))) is not None:
+            for each in page:
+                yield Listed(each["path"], each["size"], each["last_modified"])
+
+    def ask(
         self,
         action: str,
         name: str,
@@ -215,16 +291,20 @@ class Bucket:
         :param name: the object that it is about
         :param request: makes it
         :param missing: whether there may be no such object
-        :param repeat: whether to repeat it when nobody knows whether it was carried out, too; the library does that by
-            itself, but not for a put under a condition, nor for a deletion
+        :param repeat: whether to repeat it although it may have been carried out; the library does that by itself, but
+            neither for a put under a condition nor for a deletion
+        :returns: what ``request`` returned
+        :raises ImageNotFoundError: when there is no such object, and there may be none
+        :raises StoreError: when it failed
         """
-        end, pause, left = time.monotonic() + self.timeout, _FIRST_PAUSE, self.max_retry
+        end, pause, left = time.monotonic() + self._cloud.timeout, _FIRST_PAUSE, self._cloud.max_retry
         while True:
             result = self._attempt(request)
             if not isinstance(result, _Failed):
                 return result
             reason = self._reason(result.error)
-            if not (repeat and left and reason.is_answer_lost and time.monotonic() + pause < end):
+            is_lost = reason.is_answer_lost or isinstance(result.error, TransientError)
+            if not (repeat and left and is_lost and time.monotonic() + pause < end):
                 break
             time.sleep(pause)
             pause, left = pause * 2, left - 1
@@ -232,43 +312,44 @@ class Bucket:
         # Its errors have no number; one that has is the system's, and about a file of this machine.
         is_not_there = isinstance(result.error, FileNotFoundError) and result.error.errno is None
         if missing and is_not_there and not reason.is_not_about_object:
-            raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", name)
-        raise self._failure(action, name, reason.sentence, self._error_class(reason))
+            raise ImageNotFoundError(errno.ENOENT, f"{self._cloud!r} has no such file", name)
+        if result.is_unreadable_name:
+            raise self._failure(action, name, f"{reason.sentence}; give the store a prefix", UnreadableNameError)
+        raise self._failure(action, name, reason.sentence, AuthMechanismError if reason.is_about_region else StoreError)
 
     def _attempt(self, request: Callable[[Runtime, Any], T]) -> T | _Failed:
-        failures: tuple[type[Exception], ...] = (OSError,)
         try:
             library = runtime()
-            failures = (OSError, library.error)
+        except OSError as error:
+            return _Failed(error)
+        try:
             return request(library, self._client(library))
-        except Exception as error:
-            if isinstance(error, failures):
-                return _Failed(error)
-            raise
+        except (OSError, library.error) as error:
+            return _Failed(error, isinstance(error, library.invalid_path))
 
     def _client(self, library: Runtime) -> Any:
         # A client works only in the process that made it.  Those of a parent are kept: here they could not be ended.
         pid = os.getpid()
         if pid not in self._clients:
-            timeout = datetime.timedelta(seconds=self.timeout)
+            cloud, timeout = self._cloud, datetime.timedelta(seconds=self._cloud.timeout)
             client_options = {
-                "connect_timeout": datetime.timedelta(seconds=self.connect_timeout),
+                "connect_timeout": datetime.timedelta(seconds=cloud.connect_timeout),
                 # For each answer, and each piece of a body: a large file may take as long as it takes.
                 "read_timeout": timeout,
                 "timeout": datetime.timedelta(days=365),
-                "allow_http": self.base_url.startswith("http:"),
-                "default_headers": self._headers(),
+                "allow_http": cloud.base_url.startswith("http:"),
+                "default_headers": cloud.headers(),
             }
-            retry_config = {"max_retries": self.max_retry, "retry_timeout": timeout}
-            client = self._make_client(library.clients, client_options=client_options, retry_config=retry_config)
+            retry_config = {"max_retries": cloud.max_retry, "retry_timeout": timeout}
+            client = cloud.connect(library.clients, client_options=client_options, retry_config=retry_config)
             self._clients.setdefault(pid, client)
         return self._clients[pid]
 
     def _reason(self, error: Exception) -> Reason:
-        return reason_of(str(error), self.timeout)
+        return reason_of(str(error), self._cloud.timeout)
 
     def _failure(self, action: str, name: str, sentence: str, kind: type[StoreError] = StoreError) -> StoreError:
-        return kind(errno.EIO, f"{self!r} could not {action}: {redacted(sentence, self._secrets())}", name)
+        return kind(errno.EIO, f"{self._cloud!r} could not {action}: {redacted(sentence, self._cloud.secrets())}", name)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_clients": {}}
@@ -276,29 +357,4 @@ class Bucket:
 
 class _Failed(NamedTuple):
     error: Exception
-
-
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None or parts.query:
-        # Not shown: what makes it wrong may be a secret.
-        raise ValueError("endpoint_url must be like https://host:port, without a user, a password and a query")
-    return url.rstrip("/")
-
-
-def check_range(what: str, number: float, kind: Any, *, least: float, most: float | None = None) -> None:
-    """Check an argument.
-
-    :param what: its name
-    :param number: its value
-    :param kind: the types that it may have
-    :param least: the least value
-    :param most: the largest value, if there is one
-    :raises TypeError: when it is of another type
-    :raises ValueError: when it is out of range
-    """
-    if isinstance(number, bool) or not isinstance(number, kind):
-        raise TypeError(f"{what} must be a number, not {number!r}")
-    if number < least or (most is not None and number > most) or number != number:
-        range_ = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise ValueError(f"{what} must be {range_}, not {number}")
+    is_unreadable_name: bool = False

@@ -13,7 +13,17 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
-__all__ = ("Reason", "reason_of", "redacted")
+from ...exc import StoreError
+
+__all__ = ("AuthMechanismError", "Reason", "TransientError", "reason_of", "redacted")
+
+
+class AuthMechanismError(StoreError):
+    """Raised when a bucket wants requests signed in another way: mostly, for another region than the store's."""
+
+
+class TransientError(OSError):
+    """Says that a request which is not obstore's failed on its way, or that the server failed."""
 
 
 class Reason(NamedTuple):

@@ -37,6 +37,8 @@ class Runtime(NamedTuple):
     error: type[Exception]
     #: Raised by a conditional put.
     already_exists: type[Exception]
+    #: Raised by a listing.
+    invalid_path: type[Exception]
 
 
 _runtimes: dict[int, Runtime] = {}
@@ -77,7 +79,7 @@ def runtime() -> Runtime:
 
 def _load() -> Runtime:
     obstore, clients, errors = map(importlib.import_module, ("obstore", "obstore.store", "obstore.exceptions"))
-    return Runtime(obstore, clients, errors.BaseError, errors.AlreadyExistsError)
+    return Runtime(obstore, clients, errors.BaseError, errors.AlreadyExistsError, errors.InvalidPathError)
 
 
 def _load_copy() -> Runtime:
@@ -97,4 +99,4 @@ def _load_copy() -> Runtime:
                 " which code may be loaded"
             ) from error
     errors = extension.exceptions
-    return Runtime(extension, extension._store, errors.BaseError, errors.AlreadyExistsError)
+    return Runtime(extension, extension._store, errors.BaseError, errors.AlreadyExistsError, errors.InvalidPathError)

@@ -13,17 +13,13 @@ from collections.abc import Mapping
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
-from ...exc import StoreError
+from .failures import AuthMechanismError
 from .runtime import require, runtime
 
-__all__ = ("AuthMechanismError", "S3Request", "S3RequestV2", "S3RequestV4")
+__all__ = ("S3Request", "S3RequestV2", "S3RequestV4")
 
 _VALID = datetime.timedelta(minutes=15)
 _HOST_WITH_REGION = re.compile(r"(?:.+\.)?s3[.-]([a-z]{2}-[-a-z]+-[0-9]+)\.amazonaws\.com")
-
-
-class AuthMechanismError(StoreError):
-    """Raised when a bucket wants requests signed in another way: mostly, for another region than the store's."""
 
 
 class S3RequestV4(urllib.request.Request):

@@ -9,40 +9,47 @@ It must always be true that
 
 - rows without a revision have the names that the original library gave to objects on S3;
 - an object that has a revision in its name is never overwritten;
-- a URL is made without a request.
+- a URL is made without a request, and holds for at least as long as it says;
+- what is not of the store's making is left alone, whatever it is called.
 """
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import IO, ClassVar
-from urllib.parse import quote
+from typing import IO, Any, ClassVar
+from urllib.parse import quote, urlsplit
 
 from ...exc import ImageNotFoundError
-from ...naming import SUFFIXES, FileKey, StorableImage, former_names_of, key_of, name_of
-from ...store import Store, StoredFile
-from .bucket import Bucket, check_range
+from ...naming import FileKey, StorableImage, former_names_of, key_of, name_of
+from ...store import StoredFile
+from ..key_store import KeyStore, check_base_url
+from .arguments import PutHeaders, check_range, sort_headers
+from .bucket import Bucket, Listed
 from .clock import time_of
 from .runtime import require
 
-__all__ = ("DEFAULT_MAX_AGE", "CloudStore")
+__all__ = ("DEFAULT_MAX_AGE", "CloudStore", "checked_path")
 
 #: The default ``max-age`` of ``Cache-Control``: a year, in seconds.
 DEFAULT_MAX_AGE = 60 * 60 * 24 * 365
 
 # A signature cannot be valid for longer: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 _LONGEST_SIGNATURE = 7 * 24 * 60 * 60
+_LONGEST_TIMEOUT = 24 * 60 * 60
+# How many signed URLs a store remembers.
+_SIGNED_URLS = 10_000
 _OBJECT_ID = re.compile(r"-?[0-9]{1,200}")
 # No server that speaks XML can list them.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class CloudStore(Bucket, Store):
-    """The base of the stores in clouds.
+class CloudStore(KeyStore):
+    """The base of the stores in clouds, which *has* a bucket: :attr:`objects`.
 
     :param base_url: the cloud's own URL of what the store is in
     :param prefix: what the names of objects begin with, a path
@@ -50,6 +57,8 @@ class CloudStore(Bucket, Store):
     :param max_age: of ``Cache-Control``, in seconds
     :param max_retry: how often a request is repeated that failed on its way or was answered with a 5xx
     :param signed_urls: how long URLs are valid, in seconds, for what is not public; ``None`` for unsigned ones
+    :param signed_urls_window: how long the signed URL of a file stays the same, in seconds
+    :param put_headers: more headers of new objects
     :param connect_timeout: how long a connection may take to be made, in seconds
     :param timeout: how long an answer is waited for, in seconds, repetitions included
     :raises ValueError: when one of these is out of range, or ``signed_urls`` comes with ``public_base_url``
@@ -59,82 +68,135 @@ class CloudStore(Bucket, Store):
     #: The extra to install.
     extra: ClassVar[str]
 
+    #: What the names of the cloud's headers of metadata begin with.
+    metadata_header: ClassVar[str]
+
+    #: The cloud's header of tags, if it has one.
+    tags_header: ClassVar[str | None] = None
+
+    #: The other headers of new objects that the cloud's client can send.
+    option_headers: ClassVar[frozenset[str]] = frozenset()
+
     def __init__(
         self,
         base_url: str,
         *,
-        prefix: str,
-        public_base_url: str | None,
-        max_age: int,
-        max_retry: int,
-        signed_urls: int | None,
-        connect_timeout: float,
-        timeout: float,
+        prefix: str = "",
+        public_base_url: str | None = None,
+        max_age: int = DEFAULT_MAX_AGE,
+        max_retry: int = 5,
+        signed_urls: int | None = None,
+        signed_urls_window: int = 0,
+        put_headers: Mapping[str, str] | None = None,
+        connect_timeout: float = 5.0,
+        timeout: float = 60.0,
     ) -> None:
         require(type(self).__qualname__, self.extra)
         if signed_urls is not None and public_base_url is not None:
             raise ValueError("a signature holds for the cloud's own URL: give signed_urls or public_base_url, not both")
         check_range("max_age", max_age, int, least=0)
+        check_range("max_retry", max_retry, int, least=0)
+        check_range("connect_timeout", connect_timeout, int | float, least=0.001, most=_LONGEST_TIMEOUT)
+        check_range("timeout", timeout, int | float, least=0.001, most=_LONGEST_TIMEOUT)
+        check_range("signed_urls_window", signed_urls_window, int, least=0, most=_LONGEST_SIGNATURE - 1)
         if signed_urls is not None:
-            check_range("signed_urls", signed_urls, int, least=1, most=_LONGEST_SIGNATURE)
-        super().__init__(base_url, max_retry, connect_timeout, timeout)
+            check_range("signed_urls", signed_urls, int, least=1, most=_LONGEST_SIGNATURE - signed_urls_window)
+        #: The cloud's own URL of the bucket, without a slash at its end.
+        self.base_url = _checked_url(base_url)
         #: What URLs begin with, without a slash at its end.
-        self.public_base_url = self.base_url if public_base_url is None else public_base_url.rstrip("/")
-        #: What the names of objects begin with, without slashes around it.
-        self.prefix = _checked_prefix(prefix)
+        self.public_base_url = self.base_url
+        if public_base_url is not None:
+            self.public_base_url = check_base_url("public_base_url", public_base_url).rstrip("/")
+        #: What the names of objects begin with, without a slash at its end.
+        self.prefix = self.checked_prefix(prefix)
         self.max_age = max_age
+        self.max_retry = max_retry
         self.signed_urls = signed_urls
+        self.signed_urls_window = signed_urls_window
+        self.connect_timeout = connect_timeout
+        self.timeout = timeout
+        self.put_headers: PutHeaders = sort_headers(
+            put_headers or {}, metadata=self.metadata_header, tags=self.tags_header, options=self.option_headers
+        )
+        #: The objects of the bucket.
+        self.objects = Bucket(self, self.put_headers.tags)
+        # Those that were signed in the present window, and its number.
+        self._signed: tuple[int, dict[str, str]] = (0, {})
 
-    def _storage_class(self, reproducible: bool) -> str | None:
-        """The storage class of a new object, or ``None`` for the cloud's default."""
+    # What a subclass says of its cloud.
+
+    def connect(self, clients: Any, **options: Any) -> Any:
+        """Make a client of the library below.
+
+        :param clients: the module that has the classes of clients
+        :param options: what every client gets
+        :returns: the client
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} has to implement connect()")
+
+    def secrets(self) -> tuple[str | None, ...]:
+        """List what no error may show.
+
+        :returns: the secrets
+        """
+        return ()
+
+    def headers(self) -> dict[str, str]:
+        """List what is sent with every request.
+
+        :returns: the headers
+        """
+        return {}
+
+    def storage_class(self, reproducible: bool) -> str | None:
+        """Choose the storage class of a new object.
+
+        :param reproducible: whether it can be computed again
+        :returns: the class, or ``None`` for the cloud's default
+        """
         return None
 
-    def takes_type(self, mimetype: str) -> bool:
-        return mimetype in SUFFIXES
+    def checked_prefix(self, prefix: str) -> str:
+        """Check a prefix.
 
-    def put_file(
-        self,
-        file: IO[bytes],
-        object_type: str,
-        object_id: int,
-        width: int,
-        height: int,
-        mimetype: str,
-        reproducible: bool,
-        revision: str | None = None,
-    ) -> None:
-        name = self._name(FileKey(object_type, object_id, width, height, mimetype, revision))
-        self._put(name, file, self._attributes(mimetype, reproducible), create=revision is not None)
+        :param prefix: the prefix as it was given
+        :returns: the prefix without slashes around it
+        :raises ValueError: when it is no path
+        """
+        return checked_path(prefix.strip().strip("/"))
 
-    def get_file(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> IO[bytes]:
-        name, *others = self._names(FileKey(object_type, object_id, width, height, mimetype, revision))
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """List the objects of the bucket.
+
+        :param prefix: what their names begin with
+        :returns: an iterator
+        :raises StoreError: when the server does not list them
+        """
+        return self.objects.list(prefix)
+
+    # What a store does.
+
+    def write(self, key: FileKey, file: IO[bytes], reproducible: bool) -> None:
+        attributes = self.attributes(key.mimetype, reproducible)
+        self.objects.put(self.name(key), file, attributes, create=key.revision is not None)
+
+    def read(self, key: FileKey) -> IO[bytes]:
+        name, *others = self._names(key)
         try:
-            return self._get(name)[0]
+            return self.objects.get(name)[0]
         except ImageNotFoundError:
             for other in others:
                 with suppress(ImageNotFoundError):
-                    return self._get(other)[0]
+                    return self.objects.get(other)[0]
             raise
 
-    def get_url(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> str:
-        name = self._name(FileKey(object_type, object_id, width, height, mimetype, revision))
-        if self.signed_urls is None:
-            return f"{self.public_base_url}/{quote(name)}"
-        valid = datetime.timedelta(seconds=self.signed_urls)
-        url: str = self._ask(
-            "sign a URL", name, lambda library, client: library.obstore.sign(client, "GET", name, valid)
-        )
-        return url
+    def url(self, key: FileKey) -> str:
+        name = self.name(key)
+        return f"{self.public_base_url}/{quote(name)}" if self.signed_urls is None else self._sign(name)
 
-    def delete_file(
-        self, object_type: str, object_id: int, width: int, height: int, mimetype: str, revision: str | None = None
-    ) -> None:
-        for name in self._names(FileKey(object_type, object_id, width, height, mimetype, revision)):
-            self._delete(name)
+    def remove(self, key: FileKey) -> None:
+        for name in self._names(key):
+            self.objects.delete(name)
 
     def has_key(self, key: FileKey) -> bool:
         """Tell whether a file is there, without fetching it.
@@ -143,26 +205,21 @@ class CloudStore(Bucket, Store):
         :returns: whether it is there
         :raises StoreError: when the server does not say
         """
-        return any(self._size(name) is not None for name in self._names(key))
+        return any(self.objects.size(name) is not None for name in self._names(key))
 
     def list_files(self) -> Iterator[StoredFile]:
-        """List the files of this store, a page at a time; what is not of its making is left out.
+        """List the files of this store, a page at a time; objects of other names are foreign.
 
         :returns: an iterator; files that come or go meanwhile may be in it or not
         :raises StoreError: when the server does not list them
         """
-        start = f"{self.prefix}/" if self.prefix else ""
-        pages = self._ask(
-            "list its files",
-            start,
-            lambda library, client: iter(library.obstore.list(client, self.prefix or None, chunk_size=1000)),
-        )
-        while (page := self._ask("list its files", start, lambda *_: next(pages, None))) is not None:
-            for each in page:
-                name = each["path"]
-                key = _key_of_object(name.removeprefix(start))
-                if key is not None:
-                    yield StoredFile(name, each["size"], each["last_modified"], key, partial(self._delete, name))
+        start = self._start()
+        for name, size, modified in self.listed(start):
+            key = _key_of_object(name.removeprefix(start)) if name.startswith(start) else None
+            if key is None:
+                yield StoredFile.foreign(name, size, modified)
+            else:
+                yield StoredFile(name, size, modified, key, partial(self.objects.delete, name))
 
     def now(self) -> datetime.datetime:
         """Tell the time by the server's clock, which dates the files.
@@ -175,19 +232,48 @@ class CloudStore(Bucket, Store):
         # A signature covers the query, and is of the present time anyway.
         return super().locate(image) if self.signed_urls is None else self.url_of_key(FileKey.of(image))
 
-    def _name(self, key: FileKey) -> str:
+    def name(self, key: FileKey) -> str:
+        """Make the name of a file's object.
+
+        :param key: the file's name
+        :returns: the object's name, with the prefix
+        :raises ValueError: when the key cannot be a name
+        """
         return self._names(key)[0]
+
+    def attributes(self, mimetype: str, reproducible: bool) -> dict[str, str]:
+        """Make the attributes of a new object.
+
+        :param mimetype: its type
+        :param reproducible: whether it can be computed again
+        :returns: the attributes as the library below takes them
+        """
+        attributes = {"Content-Type": mimetype, "Cache-Control": f"max-age={self.max_age}"}
+        storage_class = self.storage_class(reproducible)
+        if storage_class is not None:
+            attributes["Storage-Class"] = storage_class
+        return attributes | self.put_headers.attributes
+
+    def _start(self) -> str:
+        return f"{self.prefix}/" if self.prefix else ""
 
     def _names(self, key: FileKey) -> list[str]:
         if _CONTROL.search(key.object_type):
             raise ValueError(f"expected an object type without control characters, not {key.object_type!r}")
-        start = f"{self.prefix}/" if self.prefix else ""
-        return [start + _object_name(name) for name in (name_of(key), *former_names_of(key))]
+        return [self._start() + _object_name(name) for name in (name_of(key), *former_names_of(key))]
 
-    def _attributes(self, mimetype: str, reproducible: bool) -> dict[str, str]:
-        attributes = {"Content-Type": mimetype, "Cache-Control": f"max-age={self.max_age}"}
-        storage_class = self._storage_class(reproducible)
-        return attributes if storage_class is None else attributes | {"Storage-Class": storage_class}
+    def _sign(self, name: str) -> str:
+        assert self.signed_urls is not None
+        if not self.signed_urls_window:
+            return self.objects.sign(name, self.signed_urls)
+        number = int(time.time()) // self.signed_urls_window
+        if self._signed[0] != number or len(self._signed[1]) >= _SIGNED_URLS:
+            self._signed = (number, {})
+        urls = self._signed[1]
+        if name not in urls:
+            # Whenever the window ends, what was signed at its beginning is still valid for as long as was asked for.
+            urls[name] = self.objects.sign(name, self.signed_urls + self.signed_urls_window)
+        return urls[name]
 
 
 def _object_name(name: str) -> str:
@@ -199,16 +285,29 @@ def _object_name(name: str) -> str:
 def _key_of_object(name: str) -> FileKey | None:
     object_type, _, rest = name.partition("/")
     object_id, _, size = rest.partition("/")
-    if not _OBJECT_ID.fullmatch(object_id):
+    if not _OBJECT_ID.fullmatch(object_id) or _CONTROL.search(object_type):
         return None
     number = int(object_id)
     return key_of(f"{object_type}/{number % 1000}/{number // 1000}/{object_id}.{size}")
 
 
-def _checked_prefix(prefix: str) -> str:
-    prefix = prefix.strip().strip("/")
+def checked_path(prefix: str) -> str:
+    """Check a prefix.
+
+    :param prefix: the prefix, without slashes around it
+    :returns: the same
+    :raises ValueError: when it is no path
+    """
     if prefix and (_CONTROL.search(prefix) or any(part in {"", ".", ".."} for part in prefix.split("/"))):
         raise ValueError(
             f"prefix must be a path without empty parts, dots and control characters, such as 'images', not {prefix!r}"
         )
     return prefix
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None or parts.query:
+        # Not shown: what makes it wrong may be a secret.
+        raise ValueError("endpoint_url must be like https://host:port, without a user, a password and a query")
+    return url.rstrip("/")

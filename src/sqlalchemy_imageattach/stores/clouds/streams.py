@@ -12,9 +12,9 @@ import io
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-__all__ = ("Body", "Parts", "read_up_to")
+from ...file import BLOCK_SIZE
 
-_BLOCK = 1 << 20
+__all__ = ("Body", "Parts", "read_up_to")
 
 
 def read_up_to(file: IO[bytes], size: int) -> bytes:
@@ -59,7 +59,7 @@ class Parts(Iterator[bytes]):
         block, self._start = self._start, b""
         if not block:
             try:
-                block = self._rest.read(_BLOCK)
+                block = self._rest.read(BLOCK_SIZE)
             except BaseException as error:
                 self.error = error
                 raise
