@@ -15,7 +15,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from ..entity import Image
 from ..entity.image_subsets import MultipleImageSet
-from ..entity.query import BaseImageQuery
+from ..entity.query import BaseImageQuery, keys_of
 from ..transactions.place import Place
 from ..transactions.tables import TableRows, any_of
 from .batches import in_session
@@ -98,7 +98,7 @@ def _set_of(original: Any, images: Sequence[Any], owner: Any, relationship: Rela
     home: Any = getattr(owner, relationship.key)
     values = {}
     if isinstance(home, MultipleImageSet):
-        names, known = home._keys()
+        names, known = keys_of(home)
         values = {name: getattr(original, name) for name in names if name not in known}
     return WholeSet(original, images, home, Place(owner, relationship, tuple(values.items())))
 

@@ -27,7 +27,7 @@ from ..transactions.pending import Attachment, attach
 from ..transactions.place import Place, known_keys
 from ..transactions.which_store import remember_store
 from .image import Image
-from .query import BaseImageQuery
+from .query import BaseImageQuery, matching, place_of
 
 __all__ = ("Incoming", "insert", "read")
 
@@ -100,7 +100,7 @@ def insert(
     :returns: the image
     """
     attachment, size, mimetype = incoming
-    owner, relationship = home._place()
+    owner, relationship = place_of(home)
     cls = relationship.mapper.class_
     known = {**inherited, **known_keys(owner, relationship), **values}
     arguments, ways_back = dict(extra_kwargs), set[str]()
@@ -125,7 +125,7 @@ def insert(
             setattr(image, name, value)
     attach(image, attachment)
     attachment.place = Place(owner, relationship, tuple(values.items()))
-    for existing in home._matching(**values):
+    for existing in matching(home, **values):
         if original or existing.size == size:
             remember_store(existing, attachment.store)
             home.remove(existing)

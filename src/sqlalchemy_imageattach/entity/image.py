@@ -23,6 +23,7 @@ from ..store import Store
 from ..transactions.pending import ATTRIBUTE, attachment_of
 from ..transactions.which_store import find_store
 from ..variants.html import img
+from .sqlalchemy_internals import is_flushing
 from .variants import WithVariants
 
 __all__ = ("Image",)
@@ -234,7 +235,7 @@ class Image(WithVariants):
         """The keys that are not known yet; a flush makes them known, and a query would have flushed, too."""
         unknown = [name for name in self.identity_attributes() if getattr(self, name) is None]
         session = object_session(self) if unknown else None
-        if session is None or not session.autoflush or session._flushing:
+        if session is None or not session.autoflush or is_flushing(session):
             return unknown
         session.flush()
         return [name for name in unknown if getattr(self, name) is None]

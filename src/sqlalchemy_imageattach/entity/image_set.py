@@ -43,7 +43,7 @@ from ..transactions.rows import has_gap_locks, insert_or_find
 from ..transactions.which_store import find_store
 from .attaching import Incoming, insert, read
 from .image import Image
-from .query import BaseImageQuery
+from .query import BaseImageQuery, current, matching, place_of
 from .sizes import Wanted, pixels
 from .thumbnails import claim, find_made, inherited, make
 from .variants import POLICY_KEY, WithVariants
@@ -302,7 +302,7 @@ class BaseImageSet(WithVariants, Generic[I]):
         """
         wanted = Wanted(ratio, width, height)
         check_filter(filter)
-        owner, relationship = self.query._place()
+        owner, relationship = place_of(self.query)
         original = self.require_original()
         store = find_store(store, original, owner=owner)
         found = find_made(original, self._candidates(), wanted)
@@ -325,7 +325,7 @@ class BaseImageSet(WithVariants, Generic[I]):
                 return found
             found = claim(original, Place(owner, relationship, tuple(self.identity_map.items())), size)
             if found is not None:
-                self.query._current().append(found)
+                current(self.query).append(found)
                 return found
             incoming = Incoming(call(Attachment.of_file, store, made.file, 2**63), size, made.mimetype)
         attach = partial(self._insert, incoming, False, inherited=inherited(original))
@@ -334,7 +334,7 @@ class BaseImageSet(WithVariants, Generic[I]):
             return attach()
         image: I = insert_or_find(session, relationship.mapper, attach)
         if image not in self.query:
-            self.query._current().append(image)
+            current(self.query).append(image)
         return image
 
     # What an original can do, for short.
@@ -452,7 +452,7 @@ class BaseImageSet(WithVariants, Generic[I]):
 
     def _candidates(self, **wanted: Any) -> list[I]:
         """The images of this set that have these values."""
-        return self.query._matching(**{**wanted, **self.identity_map})
+        return matching(self.query, **{**wanted, **self.identity_map})
 
     def _attach(
         self,
@@ -470,7 +470,7 @@ class BaseImageSet(WithVariants, Generic[I]):
             size = pixels("width", width), pixels("height", height)
         if not (mimetype is None or isinstance(mimetype, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"expected a text such as 'image/png' as mimetype, not {mimetype!r}")
-        owner, relationship = self.query._place()
+        owner, relationship = place_of(self.query)
         store = find_store(store, self.original, owner=owner, mapper=relationship.mapper)
         accepted: ImagePolicy = policy or relationship.info.get(POLICY_KEY) or ImagePolicy()
         incoming = call(read, store, content, accepted, size, mimetype)
@@ -480,7 +480,7 @@ class BaseImageSet(WithVariants, Generic[I]):
         return self._insert(incoming, original, extra_args or (), extra_kwargs or {})
 
     def _insert(self, incoming: Incoming, original: bool, *args: Any, **kwargs: Any) -> I:
-        image: I = insert(self.query._current(), self.identity_map, incoming, original, *args, **kwargs)
+        image: I = insert(current(self.query), self.identity_map, incoming, original, *args, **kwargs)
         return image
 
 

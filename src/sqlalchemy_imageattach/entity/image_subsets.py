@@ -8,14 +8,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from ..transactions.place import known_keys
 from .image import Image
 from .image_set import BaseImageSet
-from .key_index import KeyIndex, key_names
-from .query import BaseImageQuery
+from .query import BaseImageQuery, keys_of, matching
 
 __all__ = ("ImageSubset", "MultipleImageSet")
 
@@ -40,29 +38,9 @@ class MultipleImageSet(BaseImageQuery[I]):
     @property
     def image_sets(self) -> Iterator[ImageSubset[I]]:
         """All image sets that have an original."""
-        names, known = self._keys()
-        for image in self._matching(original=True):
+        names, known = keys_of(self)
+        for image in matching(self, original=True):
             yield ImageSubset(self, **{name: getattr(image, name) for name in names if name not in known})
-
-    def _among(self, values: Mapping[str, Any]) -> Sequence[I]:
-        home: Any = self._current()
-        if home._members is None:
-            return self._images()
-        index: KeyIndex[I] | None = home._index
-        if index is None or not index.is_current:
-            _, known = home._keys()
-            names = key_names(home._place()[1].mapper) - set(known)
-            index = home._index = KeyIndex(sorted(names), home._members)
-        return index.find(values)
-
-    def _keys(self) -> tuple[list[str], dict[str, Any]]:
-        """The key attributes of the images, and those of them that the owner says."""
-        try:
-            owner, relationship = self._place()
-        except TypeError:
-            cls: Any = self.column_descriptions[0]["type"]
-            return cls.identity_attributes(), {}
-        return relationship.mapper.class_.identity_attributes(), known_keys(owner, relationship)
 
 
 class ImageSubset(BaseImageSet[I]):
@@ -75,7 +53,7 @@ class ImageSubset(BaseImageSet[I]):
     """
 
     def __init__(self, _query: MultipleImageSet[I], **identity_map: Any) -> None:
-        names, known = _query._keys()
+        names, known = keys_of(_query)
         required = {name for name in names if name not in known}
         unknown, missing = set(identity_map) - set(names), required - set(identity_map)
         if unknown or missing:
@@ -100,10 +78,10 @@ class ImageSubset(BaseImageSet[I]):
 
         :returns: how many there are, the original included
         """
-        return len(self._candidates())
+        return len(matching(self._query, **self.identity_map))
 
     def __iter__(self) -> Iterator[I]:
-        return iter(self._candidates())
+        return iter(matching(self._query, **self.identity_map))
 
     def __bool__(self) -> bool:
-        return bool(self._candidates())
+        return bool(matching(self._query, **self.identity_map))

@@ -6,7 +6,7 @@
   option works, and nothing is asked of the database once it is loaded;
 - *plain*: an ordinary query, ``ImageSet([UserPicture], session)``, or what ``filter_by()`` and its like make of either.
 
-An attached one turns into a query only when it is asked for something that a query does, and ``_generate()`` is the
+An attached one turns into a query only when it is asked for something that a query does, and :func:`_as_query` is the
 one way from the first mode to the second.  A set that was expired, and that the caller still holds, goes on as the
 collection that the attribute has now.
 """
@@ -18,16 +18,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import inspect
-from sqlalchemy.engine.result import IteratorResult, ScalarResult, SimpleResultMetaData
 from sqlalchemy.orm import Query, RelationshipProperty, object_session
 from sqlalchemy.orm.collections import collection
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from ..transactions.pending import attachment_of
-from ..transactions.place import are_of
+from ..transactions.place import are_of, known_keys
 from .image import Image
+from .key_index import KeyIndex, key_names
+from .sqlalchemy_internals import answer_from_memory, is_adapted
 
-__all__ = ("BaseImageQuery",)
+__all__ = ("BaseImageQuery", "current", "keys_of", "matching", "place_of")
+
+#: From how many images on they are looked up by key, and not one by one.
+_WORTH_AN_INDEX = 4
 
 I = TypeVar("I", bound="Image")  # noqa: E741
 
@@ -38,10 +42,6 @@ def _typed(decorator: Any) -> Callable[[_Method], _Method]:
     """One of SQLAlchemy's decorators, which have no types."""
     typed: Callable[[_Method], _Method] = decorator
     return typed
-
-
-#: What :class:`~sqlalchemy.orm.Query` keeps in its instances, and reads without going through ``_generate()``.
-_QUERY_STATE = ("_raw_columns", "_where_criteria", "_order_by_clauses", "session")
 
 
 class BaseImageQuery(Query[I]):
@@ -55,12 +55,11 @@ class BaseImageQuery(Query[I]):
 
     #: The images in memory; ``None`` in a plain query.
     _members: list[I] | None = None
-    #: What a subclass keeps to find them; it goes when one is removed, and has to notice by itself when one is added.
-    _index: Any = None
+    #: Where they are looked up, once there are many; it goes when one is removed, and notices when one is added.
+    _index: KeyIndex[I] | None = None
     #: The entity, and the name of its attribute, that SQLAlchemy made this the collection of.
     _owner: Any = None
     _name: str = ""
-    _sa_adapter: Any = None
 
     def __init__(self, entities: Any = None, session: Any = None) -> None:
         if entities is None:
@@ -74,12 +73,6 @@ class BaseImageQuery(Query[I]):
         def __class_getitem__(cls, item: Any) -> types.GenericAlias:
             # SQLAlchemy tells Mapped[ImageSet["UserPicture"]] by its origin, and takes typing's own alias for a scalar.
             return types.GenericAlias(cls, item)
-
-        def __setattr__(self, name: str, value: Any) -> None:
-            # The adapter knows the owner but weakly. `session.get(User, 1).picture` has nobody else to keep it alive.
-            if name == "_sa_adapter":
-                self.__dict__.update(_owner=value.owner_state.obj(), _name=value._key)
-            super().__setattr__(name, value)
 
     # The collection.
 
@@ -120,19 +113,19 @@ class BaseImageQuery(Query[I]):
     def __iter__(self) -> Iterator[I]:
         if self._members is None:
             return super().__iter__()
-        return iter(list(self._images()))
+        return iter(_in_memory(self) or ())
 
     def __len__(self) -> int:
         if self._members is None:
             raise TypeError("a query has no length before it ran; call count()")
-        return len(self._images())
+        return len(_in_memory(self) or ())
 
     def __contains__(self, image: object) -> bool:
         return any(member is image for member in self)
 
     def __bool__(self) -> bool:
         if self._members is not None:
-            return bool(self._images())
+            return bool(_in_memory(self))
         return self.count() > 0
 
     # The query.
@@ -142,7 +135,7 @@ class BaseImageQuery(Query[I]):
 
         :returns: how many there are
         """
-        return super().count() if self._members is None else len(self._images())
+        return super().count() if self._members is None else len(_in_memory(self) or ())
 
     def first(self) -> I | None:
         """The first image, in the attribute's order.
@@ -153,87 +146,101 @@ class BaseImageQuery(Query[I]):
             return super().first()
         return next(iter(self), None)
 
-    def _iter(self) -> Any:
-        if self._members is None:
-            return super()._iter()
-        rows = ((image,) for image in list(self._images()))
-        result: ScalarResult[I] = IteratorResult(SimpleResultMetaData(["image"]), rows).scalars()
-        return result
 
-    def _statement_20(self, *args: Any, **kwargs: Any) -> Any:
-        if self._members is None:
-            return super()._statement_20(*args, **kwargs)
-        return self._generate()._statement_20(*args, **kwargs)
+def place_of(images: BaseImageQuery[Any]) -> tuple[Any, RelationshipProperty[Any]]:
+    """Find the entity and the relationship that images belong to.
 
-    def _generate(self) -> Any:
-        if self._members is None:
-            return super()._generate()
-        owner, relationship = self._current()._place()
-        session = object_session(owner)
-        if session is None:
-            raise DetachedInstanceError(
-                f"expected the {type(owner).__name__} to be in a session, for {relationship.key} to be queried; "
-                "add it to one, or use what is loaded: iterate, original, find_thumbnail()"
-            )
-        query = type(self)(relationship.mapper, session).filter(are_of(owner, relationship))
-        return query.order_by(*relationship.order_by) if relationship.order_by else query
+    :param images: the attribute of an entity
+    :returns: the entity, and the relationship
+    :raises TypeError: when this is a plain query
+    """
+    owner, name = images._owner, images._name
+    if owner is None:
+        # A dynamic relationship's query has `instance` and `attr`.
+        owner, name = getattr(images, "instance", None), getattr(getattr(images, "attr", None), "key", "")
+    if owner is None:
+        raise TypeError("expected the attribute of an entity, such as user.picture, and not a query made of it")
+    return owner, inspect(owner).mapper.relationships[name]
 
-    def _images(self) -> list[I]:
-        """The images: those in memory, or what the query finds."""
-        if self._members is None:
-            return list(self)
-        members = self._current()._members
-        assert members is not None
+
+def keys_of(images: BaseImageQuery[Any]) -> tuple[list[str], dict[str, Any]]:
+    """Find the key attributes of images, and those of them that their owner says.
+
+    :param images: the attribute of an entity, or a query
+    :returns: the names of all, and the values that are known, by name
+    """
+    try:
+        owner, relationship = place_of(images)
+    except TypeError:
+        cls: Any = images.column_descriptions[0]["type"]
+        return cls.identity_attributes(), {}
+    return relationship.mapper.class_.identity_attributes(), known_keys(owner, relationship)
+
+
+def current(images: BaseImageQuery[I]) -> BaseImageQuery[I]:
+    """Find the collection that an attribute has now, in place of one that was expired or replaced.
+
+    :param images: a collection, or a query
+    :returns: the collection of now, or the same query
+    """
+    if images._owner is None or is_adapted(images):
+        return images
+    now: BaseImageQuery[I] = getattr(images._owner, images._name)
+    return now
+
+
+def matching(images: BaseImageQuery[I], **values: Any) -> list[I]:
+    """Find the images that have these values: in memory, or else by the database.
+
+    :param images: the images
+    :param values: values of attributes
+    :returns: those that have them all
+    """
+    # A dynamic relationship's query has a session as soon as its owner has a row.
+    if images._members is None and images.session is not None:
+        return list(images.filter_by(**values))
+    # A copy, since what is looked at may have to be loaded, and may load others.
+    among = list(_among(images, values))
+    return [image for image in among if all(getattr(image, name) == value for name, value in values.items())]
+
+
+def _among(images: BaseImageQuery[I], values: Mapping[str, Any]) -> Sequence[I]:
+    """Images in memory, all those with these values among them."""
+    home = current(images)
+    members = home._members
+    if members is None:
+        return list(images)
+    if len(members) < _WORTH_AN_INDEX:
         return members
-
-    def _matching(self, **values: Any) -> list[I]:
-        """The images that have these values: looked for in memory, or else by the database."""
-        # A dynamic relationship's query has a session as soon as its owner has a row.
-        if self._members is None and self.session is not None:
-            return list(self.filter_by(**values))
-        # A copy, since what is looked at may have to be loaded, and may load others.
-        among = list(self._among(values))
-        return [image for image in among if all(getattr(image, name) == value for name, value in values.items())]
-
-    def _among(self, values: Mapping[str, Any]) -> Sequence[I]:
-        """Images in memory, all those with these values among them."""
-        return self._images()
-
-    def _current(self) -> BaseImageQuery[I]:
-        """The collection that the attribute has now, in place of one that was expired or replaced."""
-        if self._owner is None or not (self._sa_adapter is None or self._sa_adapter.invalidated):
-            return self
-        current: BaseImageQuery[I] = getattr(self._owner, self._name)
-        return current
-
-    def _place(self) -> tuple[Any, RelationshipProperty[Any]]:
-        """The entity and the relationship that the images belong to.
-
-        :raises TypeError: when this is a plain query
-        """
-        owner, name = self._owner, self._name
-        if owner is None:
-            # A dynamic relationship's query has `instance` and `attr`.
-            owner, name = getattr(self, "instance", None), getattr(getattr(self, "attr", None), "key", "")
-        if owner is None:
-            raise TypeError("expected the attribute of an entity, such as user.picture, and not a query made of it")
-        return owner, inspect(owner).mapper.relationships[name]
+    if home._index is None or not home._index.is_current:
+        _, known = keys_of(home)
+        names = key_names(place_of(home)[1].mapper) - set(known)
+        home._index = KeyIndex(sorted(names), members)
+    return home._index.find(values)
 
 
-def _delegated(name: str) -> property:
-    def get(self: BaseImageQuery[Any]) -> Any:
-        if self._members is not None:
-            return getattr(self._generate(), name)
-        try:
-            return self.__dict__[name]
-        except KeyError:
-            return getattr(Query, name)
-
-    def set_(self: BaseImageQuery[Any], value: Any) -> None:
-        self.__dict__[name] = value
-
-    return property(get, set_)
+def _in_memory(images: BaseImageQuery[I]) -> list[I] | None:
+    if images._members is None:
+        return None
+    members = current(images)._members
+    assert members is not None
+    return list(members)
 
 
-for _name in _QUERY_STATE:
-    setattr(BaseImageQuery, _name, _delegated(_name))
+def _as_query(images: BaseImageQuery[Any]) -> Any:
+    owner, relationship = place_of(current(images))
+    session = object_session(owner)
+    if session is None:
+        raise DetachedInstanceError(
+            f"expected the {type(owner).__name__} to be in a session, for {relationship.key} to be queried; "
+            "add it to one, or use what is loaded: iterate, original, find_thumbnail()"
+        )
+    query = type(images)(relationship.mapper, session).filter(are_of(owner, relationship))
+    return query.order_by(*relationship.order_by) if relationship.order_by else query
+
+
+def _adopt(images: BaseImageQuery[Any], owner: Any, name: str) -> None:
+    images._owner, images._name = owner, name
+
+
+answer_from_memory(BaseImageQuery, _in_memory, _as_query, _adopt)

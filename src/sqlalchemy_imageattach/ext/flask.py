@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 from sqlalchemy.exc import NoResultFound
 
-from ..bulk.batches import image_mappers
+from ..bulk.arguments import image_mappers
 from ..context import pop_store_context, push_store_context
 from ..entity import BaseImageSet, policy_of
 from ..exc import MissingDependencyError

@@ -18,6 +18,7 @@ from ..bulk.batches import key_ranges
 from ..bulk.keys import KeyRange, key_to_json
 from ..entity import Image
 from ..entity.image_set import BaseImageSet
+from ..entity.query import place_of
 from ..entity.sizes import Wanted
 from ..migration import migrate_class
 from ..rebuilding import make_thumbnails
@@ -126,7 +127,7 @@ class ImageTasks:
             raise TypeError("expected widths, heights or ratios of thumbnails, got none")
         for size in sizes:
             Wanted(**size)
-        owner, relationship = image_set.query._place()
+        owner, relationship = place_of(image_set.query)
         state: Any = inspect(owner)
         entity = self._operations.name(state.mapper)
         if state.identity is None:
