@@ -30,16 +30,20 @@ from .declaring import image_attachment, policy_of
 from .image import Image
 from .image_set import BaseImageSet, ImageSet, SingleImageSet
 from .image_subsets import ImageSubset, MultipleImageSet
+from .optional_columns import Focal, Frames, Placeholder
 from .query import BaseImageQuery
 
 __all__ = (
     "VECTOR_TYPES",
     "BaseImageQuery",
     "BaseImageSet",
+    "Focal",
+    "Frames",
     "Image",
     "ImageSet",
     "ImageSubset",
     "MultipleImageSet",
+    "Placeholder",
     "SingleImageSet",
     "image_attachment",
     "policy_of",

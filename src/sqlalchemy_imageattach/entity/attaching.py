@@ -27,6 +27,7 @@ from ..transactions.pending import Attachment, attach
 from ..transactions.place import Place, known_keys
 from ..transactions.which_store import remember_store
 from .image import Image
+from .optional_columns import facts_of
 from .query import BaseImageQuery, matching, place_of
 
 __all__ = ("Incoming", "insert", "read")
@@ -41,6 +42,8 @@ class Incoming(NamedTuple):
     #: Width and height in pixels, as a browser shows it.
     size: tuple[int, int]
     mimetype: str
+    #: What the mixins of its class want to know of it, by attribute names.
+    facts: Mapping[str, Any] = MappingProxyType({})
 
 
 def read(
@@ -49,6 +52,7 @@ def read(
     policy: ImagePolicy,
     size: tuple[int, int] | None = None,
     mimetype: str | None = None,
+    cls: type[Any] = object,
 ) -> Incoming:
     """Read an image, and check it against a policy.
 
@@ -57,6 +61,7 @@ def read(
     :param policy: what is accepted
     :param size: width and height in pixels, where they are known already
     :param mimetype: the type, where it is known already
+    :param cls: the image class
     :returns: the bytes that are to be stored, and what they are
     :raises InvalidImageError: when it is no image, damaged, or not accepted by the policy
     :raises ValueError: when the store has no name for files of its type
@@ -76,7 +81,8 @@ def read(
     mimetype = _standard(mimetype)
     if not store.takes_type(mimetype):
         raise ValueError(f"expected a type that {store!r} has a name for, such as 'image/png', not {mimetype!r}")
-    return Incoming(attachment, size, mimetype)
+    with attachment.open() as file:
+        return Incoming(attachment, size, mimetype, facts_of(cls, file, policy))
 
 
 def insert(
@@ -99,7 +105,7 @@ def insert(
     :param inherited: attributes that it has from its original
     :returns: the image
     """
-    attachment, size, mimetype = incoming
+    attachment, size, mimetype, more = incoming
     owner, relationship = place_of(home)
     cls = relationship.mapper.class_
     known = {**inherited, **known_keys(owner, relationship), **values}
@@ -113,7 +119,9 @@ def insert(
     image: I = cls(*extra_args, **arguments)
     for name in ways_back:
         set_committed_value(image, name, owner)
-    facts: dict[str, Any] = dict(zip(("width", "height"), size, strict=True), mimetype=mimetype, original=original)
+    facts: dict[str, Any] = dict(
+        zip(("width", "height"), size, strict=True), mimetype=mimetype, original=original, **more
+    )
     facts["created_at"] = extra_kwargs.get("created_at") or datetime.datetime.now(datetime.UTC)
     if "revision" in relationship.mapper.columns:
         facts["revision"] = new_revision() if attachment.store.takes_revision() else None

@@ -473,7 +473,7 @@ class BaseImageSet(WithVariants, Generic[I]):
         owner, relationship = place_of(self.query)
         store = find_store(store, self.original, owner=owner, mapper=relationship.mapper)
         accepted: ImagePolicy = policy or relationship.info.get(POLICY_KEY) or ImagePolicy()
-        incoming = call(read, store, content, accepted, size, mimetype)
+        incoming = call(read, store, content, accepted, size, mimetype, relationship.mapper.class_)
         width, height = incoming.size
         if not original and any(image.original for image in self._candidates(width=width, height=height)):
             raise ValueError(f"expected a thumbnail of another size than the original, not {width}x{height}")

@@ -112,6 +112,7 @@ class WithVariants:
         formats: Sequence[str] = ("avif", "webp"),
         sources: Sequence[Source] = (),
         priority: bool = False,
+        placeholder: bool = False,
         store: Store = current_store,
         **attributes: Any,
     ) -> Markup:
@@ -125,6 +126,8 @@ class WithVariants:
         :param formats: the types to offer before the original's own, best first; of what moves, those that move
         :param sources: other shapes for some screens
         :param priority: whether it is the picture that is seen first, and not loaded lazily
+        :param placeholder: whether its placeholder is shown until it is loaded, by an attribute ``style``: see
+            :class:`~.entity.Placeholder`
         :param store: the store that has the image; by default the current one, else the one that it was attached with
         :param attributes: what makes a :class:`~sqlalchemy_imageattach.variants.Transform`, as for :meth:`variant`, and
             HTML attributes of the ``<img>``, such as ``class_``
@@ -137,6 +140,8 @@ class WithVariants:
             return Markup()
         transform = {key: attributes.pop(key) for key in _TRANSFORM_NAMES & attributes.keys()}
         own: dict[str, object] = {"alt": alt} | dict(_PRIORITY_ATTRIBUTES if priority else _IMG_ATTRIBUTES)
+        if placeholder:
+            own["style"] = getattr(image, "placeholder_style", None)
         if image.mimetype == "image/svg+xml":
             return cast("Markup", image.img(store=store, **own | attributes))
         resolved, name = _resolved(inspect(image).mapper, preset, transform, ANY_SIZE)

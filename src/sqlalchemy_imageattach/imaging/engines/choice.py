@@ -24,7 +24,7 @@ from . import pool
 from .fork_guard import vips_may_work
 from .job import Job
 
-__all__ = ("interest", "resize", "resize_here")
+__all__ = ("interest", "resize", "resize_here", "summary")
 
 
 _PILLOW_TYPES = frozenset({"application/pdf", "image/avif", "image/bmp", "image/heic"})
@@ -104,3 +104,14 @@ def interest(file: IO[bytes]) -> tuple[list[int], list[int]]:
     from . import pillow
 
     return pillow.interest(file)
+
+
+def summary(file: IO[bytes]) -> str | None:
+    """Tell the average colour of a small picture.
+
+    :param file: a PNG that this library has made
+    :returns: the colour, such as ``"#3060c0"``; ``None`` when some of it is transparent
+    """
+    from . import pillow
+
+    return pillow.summary(file)

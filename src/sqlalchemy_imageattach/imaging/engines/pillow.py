@@ -46,7 +46,7 @@ from .filters import DEFAULT_FILTER
 from .fork_guard import vips_may_work
 from .job import Change, Job, disagreeing, undecodable
 
-__all__ = ("encode", "interest", "profile_name", "resize")
+__all__ = ("encode", "interest", "profile_name", "resize", "summary")
 
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "image/avif": AvifImagePlugin.AvifImageFile,
@@ -104,6 +104,18 @@ def encode(job: Job, pixels: bytes, width: int, height: int, bands: int) -> tupl
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[bands]
     frame = Image.frombytes(mode, (width, height), pixels)
     return encoded(job, [frame.convert("RGBA") if mode == "LA" else frame], [0])
+
+
+def summary(file: IO[bytes]) -> str | None:
+    """Tells the average colour of a small picture.
+
+    :param file: a PNG that this library has made
+    :returns: the colour, such as ``"#3060c0"``; ``None`` when some of it is transparent
+    """
+    with PngImagePlugin.PngImageFile(file) as image:
+        pixel = image.convert("RGBA").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    red, green, blue, alpha = cast("tuple[int, int, int, int]", pixel)
+    return f"#{red:02x}{green:02x}{blue:02x}" if alpha == 255 else None
 
 
 def interest(file: IO[bytes]) -> tuple[list[int], list[int]]:
