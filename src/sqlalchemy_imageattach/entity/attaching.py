@@ -81,8 +81,7 @@ def read(
     mimetype = _standard(mimetype)
     if not store.takes_type(mimetype):
         raise ValueError(f"expected a type that {store!r} has a name for, such as 'image/png', not {mimetype!r}")
-    with attachment.open() as file:
-        return Incoming(attachment, size, mimetype, facts_of(cls, file, policy))
+    return Incoming(attachment, size, mimetype, facts_of(cls, attachment.open, policy))
 
 
 def insert(
@@ -119,9 +118,8 @@ def insert(
     image: I = cls(*extra_args, **arguments)
     for name in ways_back:
         set_committed_value(image, name, owner)
-    facts: dict[str, Any] = dict(
-        zip(("width", "height"), size, strict=True), mimetype=mimetype, original=original, **more
-    )
+    facts: dict[str, Any] = dict(zip(("width", "height"), size, strict=True), mimetype=mimetype, original=original)
+    facts |= more
     facts["created_at"] = extra_kwargs.get("created_at") or datetime.datetime.now(datetime.UTC)
     if "revision" in relationship.mapper.columns:
         facts["revision"] = new_revision() if attachment.store.takes_revision() else None

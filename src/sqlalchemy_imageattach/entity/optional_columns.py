@@ -12,6 +12,8 @@ All columns are nullable: rows that were there before have nothing in them, and 
 from __future__ import annotations
 
 import base64
+import contextlib
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -81,8 +83,8 @@ class Frames:
 class Placeholder:
     """A mixin for images with something to show until they are loaded.
 
-    Columns that it adds: ``placeholder``, a WebP of less than 200 bytes, and ``average_color``.  Images with transparency
-    have neither, since it would shine through.
+    Columns that it adds: ``placeholder``, a WebP of less than 200 bytes, and ``average_color``.  Images with
+    transparency have neither, since it would shine through.
     """
 
     if TYPE_CHECKING:
@@ -121,11 +123,11 @@ class Placeholder:
         return element("img", {"src": url, "alt": "", "aria-hidden": "true", "class": "placeholder", **attributes})
 
 
-def facts_of(cls: type[Any], file: IO[bytes], policy: ImagePolicy) -> dict[str, Any]:
+def facts_of(cls: type[Any], open_file: Callable[[], IO[bytes]], policy: ImagePolicy) -> dict[str, Any]:
     """Find out what the mixins of an image class want to know of an image.
 
     :param cls: the image class
-    :param file: the image: readable, seekable and binary
+    :param open_file: opens the image
     :param policy: what is accepted
     :returns: values, by attribute names; fewer of an image that does not decode
     """
@@ -133,28 +135,29 @@ def facts_of(cls: type[Any], file: IO[bytes], policy: ImagePolicy) -> dict[str, 
     if not issubclass(cls, Frames | Placeholder):
         return facts
     limits = limits_of(policy)
-    try:
+    # Whether it is accepted is decided elsewhere, and by its header alone.
+    with contextlib.suppress(InvalidImageError), open_file() as file:
         info = probe(file, limits)
         if issubclass(cls, Frames):
             facts["frames"] = info.frames
         if issubclass(cls, Placeholder):
-            scale = min(1.0, _ATTEMPTS[0][0] / max(info.width, info.height))
-            size = max(1, round(info.width * scale)), max(1, round(info.height * scale))
+            size = _within(info.width, info.height, _ATTEMPTS[0][0])
             with resize(file, info, *size, mimetype="image/png", first_frame=True, policy=limits).file as small:
                 color = summary(small)
                 if color is not None:
                     facts |= {"average_color": color, "placeholder": _placeholder(small)}
-    except InvalidImageError:
-        # Whether it is accepted is decided elsewhere, and by its header alone.
-        pass
     return facts
+
+
+def _within(width: int, height: int, side: int) -> tuple[int, int]:
+    scale = min(1.0, side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _placeholder(small: IO[bytes]) -> bytes | None:
     info = probe(small)
     for side, quality in _ATTEMPTS:
-        scale = min(1.0, side / max(info.width, info.height))
-        size = max(1, round(info.width * scale)), max(1, round(info.height * scale))
+        size = _within(info.width, info.height, side)
         with resize(small, info, *size, mimetype="image/webp", quality=quality).file as made:
             content = made.read()
         if len(content) < _MAX_BYTES:
