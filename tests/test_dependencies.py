@@ -9,6 +9,8 @@ import textwrap
 import tomllib
 from pathlib import Path
 
+import pytest
+
 PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 #: What only extras bring, under the names that are imported; SQLAlchemy without its own extra is without greenlet.
@@ -49,11 +51,36 @@ def test_a_module_that_needs_an_extra_says_so():
     answer = run("""
         from sqlalchemy_imageattach import MissingDependencyError
         try:
-            import sqlalchemy_imageattach.tasks
+            from sqlalchemy_imageattach.tasks import ImageTasks
         except MissingDependencyError as error:
             print(error)
     """)
     assert answer.stdout == "Celery needs an extra: pip install 'SQLAlchemy-ImageAttach[celery]'\n"
+
+
+def test_a_function_is_enqueued_without_celery():
+    answer = run("""
+        from sqlalchemy.orm import Session
+        from sqlalchemy_imageattach.tasks import enqueue
+
+        with Session() as session:
+            enqueue(session, lambda: print("sent"))
+            session.commit()
+    """)
+    assert (answer.stdout, answer.stderr) == ("sent\n", "")
+
+
+@pytest.mark.parametrize("module", ["alembic", "flask", "pydantic", "sqladmin", "wtforms"])
+def test_a_framework_that_is_not_there_is_named_with_its_extra(module):
+    answer = run(f"""
+        sys.modules |= dict.fromkeys(["alembic", "flask", "pydantic", "sqladmin", "wtforms"])
+        from sqlalchemy_imageattach import MissingDependencyError
+        try:
+            import sqlalchemy_imageattach.ext.{module}
+        except MissingDependencyError as error:
+            print(error)
+    """)
+    assert answer.stdout.endswith(f"needs an extra: pip install 'SQLAlchemy-ImageAttach[{module}]'\n")
 
 
 def test_spans_without_opentelemetry_say_what_to_install():

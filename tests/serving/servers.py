@@ -66,7 +66,9 @@ class Server:
 
 
 @contextmanager
-def running(command: Sequence[str], folder: Path, **environment: str) -> Iterator[Server]:
+def running(
+    command: Sequence[str], folder: Path, cwd: Path = Path(__file__).parent, **environment: str
+) -> Iterator[Server]:
     """Run a server for a block; it has what is in the folder, and stops by its process id."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -77,7 +79,7 @@ def running(command: Sequence[str], folder: Path, **environment: str) -> Iterato
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             pass_fds=[descriptor],
-            cwd=Path(__file__).parent,
+            cwd=cwd,
             env={**os.environ, "IMAGES": str(folder), **environment},
             stderr=subprocess.PIPE,
         )

@@ -53,6 +53,13 @@ def test_image_server_alone_answers_everything_else_with_404(store: HttpExposedF
     assert call(app, "/")[0]["status"] == 404
 
 
+@pytest.mark.parametrize("outer", ["", "/app"])
+@pytest.mark.parametrize("mounted_at", ["/images", "/pictures"])
+def test_image_server_alone_serves_wherever_it_is_mounted(store, outer, mounted_at) -> None:
+    path = f"{outer}{mounted_at}/{SMALL_NAME}"
+    assert body(call(store.asgi_middleware(), path, root_path=f"{outer}{mounted_at}")) == SMALL
+
+
 def test_image_server_alone_takes_part_in_the_lifespan(store: HttpExposedFileSystemStore) -> None:
     received = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
     sent = call(store.asgi_middleware(), "/", received, type="lifespan")

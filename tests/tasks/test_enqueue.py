@@ -253,8 +253,9 @@ def test_a_callback_that_fails_itself_is_logged(engine, task, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-@pytest.mark.parametrize("signature", [None, print, "test.task"])
-def test_what_is_no_task_is_refused(session, signature):
+@pytest.mark.parametrize("kind", ["nothing", "name", "task without arguments"])
+def test_what_is_no_task_is_refused(session, task, kind):
+    signature = {"nothing": None, "name": "test.task", "task without arguments": task}[kind]
     with pytest.raises(TypeError, match="signature"):
         enqueue(session, signature)
 
@@ -267,3 +268,31 @@ def test_arguments_that_cannot_be_sent_are_refused_before_the_commit(session, ta
 def test_a_session_of_another_kind_is_refused(task):
     with pytest.raises(TypeError, match="sync_session"):
         enqueue(AsyncSession(), task.s(1))
+
+
+def test_a_function_is_called_once_the_transaction_has_committed_and_not_after_a_rollback(session):
+    called = []
+    enqueue(session, lambda: called.append("rolled back"))
+    session.rollback()
+    enqueue(session, lambda: called.append("committed"))
+    assert called == []
+    session.commit()
+    session.commit()
+    assert called == ["committed"]
+
+
+def test_a_function_that_fails_is_reported_and_can_be_called_again(session, caplog):
+    failures = []
+    session.info["image_send_failed"] = failures.append
+    answers = iter([ConnectionError("no broker"), "sent"])
+
+    def send():
+        if isinstance(answer := next(answers), Exception):
+            raise answer
+        return answer
+
+    enqueue(session, send)
+    session.commit()
+    (failure,) = failures
+    assert "no broker" in str(failure.error)
+    assert failure.signature() == "sent"

@@ -184,7 +184,7 @@ class _Commands(click.Group):
         mappers = [] if database is None else image_mappers(database.Model)
         # With several databases, and without a model, what is meant has to be said.
         if database is not None and mappers and len(database.engines) == 1:
-            known |= {"models": Models(database.Model, mappers), "database": database.engine.url}
+            known |= {"models": Models(database.Model, mappers), "database": [database.engine.url]}
         ctx.default_map = dict.fromkeys(self.commands, known)
         try:
             status = super().invoke(ctx)

@@ -164,4 +164,4 @@ class ImageField(FileField):
         """
         assert self.images
         image: Image = min(self.images, key=lambda image: image.width * image.height)
-        return image.img(alt="", class_="image-preview")
+        return image.img(alt="", style="display: block; height: auto; max-height: 8rem; width: auto")

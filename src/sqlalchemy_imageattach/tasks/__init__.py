@@ -1,4 +1,4 @@
-"""Work for Celery's workers: thumbnails, and parts of a move and of an audit; it needs the extra ``celery``.
+"""Work for Celery's workers: thumbnails, and parts of a move and of an audit, with the extra ``celery``.
 
 ::
 
@@ -18,10 +18,21 @@ the broker is JSON: names of classes and stores, keys of rows, sizes.  It must a
 
 from __future__ import annotations
 
-# First .sending, which says what to install where Celery is not there.
+from typing import Any
+
+from ..exc import MissingDependencyError
 from .sending import FAILED_SEND_KEY, FailedSend, enqueue
 
-# isort: split
-from .image_tasks import PARTITION_SIZE, ImageTasks
+try:
+    from .image_tasks import PARTITION_SIZE, ImageTasks
+except MissingDependencyError as _error:
+    # enqueue() serves other queues as well.
+    _reason = str(_error)
+
+    def __getattr__(name: str) -> Any:
+        if name in ("PARTITION_SIZE", "ImageTasks"):
+            raise MissingDependencyError(_reason)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = ("FAILED_SEND_KEY", "PARTITION_SIZE", "FailedSend", "ImageTasks", "enqueue")

@@ -6,9 +6,6 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from celery import Celery
-from celery.canvas import Signature
-from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import inspect
 from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.orm import Mapper, Session, object_session
@@ -20,10 +17,18 @@ from ..entity import Image
 from ..entity.image_set import BaseImageSet
 from ..entity.query import place_of
 from ..entity.sizes import Wanted
+from ..exc import MissingDependencyError
 from ..migration import migrate_class
 from ..rebuilding import make_thumbnails
 from ..store import Store
 from .partitions import PASSING, Operations
+
+try:
+    from celery import Celery
+    from celery.canvas import Signature
+    from celery.exceptions import SoftTimeLimitExceeded
+except ImportError:
+    raise MissingDependencyError("Celery needs an extra: pip install 'SQLAlchemy-ImageAttach[celery]'") from None
 
 __all__ = ("PARTITION_SIZE", "ImageTasks")
 

@@ -1,4 +1,4 @@
-"""Sending a Celery task after the commit; :mod:`sqlalchemy_imageattach.tasks` has it too.
+"""Sending a task after the commit; :mod:`sqlalchemy_imageattach.tasks` has it too.
 
 A broker knows nothing of the database's transactions.  Sent before the commit, a task may run before its row is there,
 or for a row that never comes.  It must always be true that
@@ -6,6 +6,8 @@ or for a row that never comes.  It must always be true that
 - a task is sent once the *root* transaction committed, and never after a rollback, nor from a savepoint that was rolled
   back, nor when the session is closed, nor when the connection broke during the commit;
 - once the database has committed, nothing here raises: what cannot be sent is logged and reported.
+
+Any queue will do: what is sent is a task of Celery's, or anything that can be called.
 """
 
 from __future__ import annotations
@@ -16,14 +18,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from ..exc import MissingDependencyError
 from ..transactions.ledger import ledger_of
 
 try:
     from celery.canvas import Signature
     from kombu.serialization import dumps
 except ImportError:
-    raise MissingDependencyError("Celery needs an extra: pip install 'SQLAlchemy-ImageAttach[celery]'") from None
+    Signature = None
 
 __all__ = ("FAILED_SEND_KEY", "FailedSend", "enqueue")
 
@@ -34,40 +35,56 @@ FAILED_SEND_KEY = "image_send_failed"
 
 
 class FailedSend(NamedTuple):
-    """A task that the broker did not take after a commit: ``failure.signature.apply_async()`` tries again."""
+    """A task that was not sent after a commit.
 
-    signature: Signature
+    ``failure.signature.apply_async()`` tries a task of Celery's again, and ``failure.signature()`` a function.
+    """
+
+    #: What :func:`enqueue` was given.
+    signature: Any
     error: BaseException
 
 
-def enqueue(session: Session, signature: Signature) -> None:
+def enqueue(session: Session, signature: Any) -> None:
     """Send a task when the session's transaction has committed, and only then.
 
-    It may be any task of the application's, or a group or chain of them.  In a savepoint, the task is sent once the
-    outermost transaction committed.  A session that has joined a transaction of its connection's sends it when that one
-    committed, and the connection goes on or is closed.
+    It may be any task of the application's, or a group or chain of them; with another queue than Celery, or none, it is
+    a function that sends it: ``partial(queue.enqueue, make_sizes, user.id)``.  In a savepoint, the task is sent once
+    the outermost transaction committed.  A session that has joined a transaction of its connection's sends it when that
+    one committed, and the connection goes on or is closed.
 
     What the broker does not take is logged, and the callback under ``Session.info["image_send_failed"]`` is called with
     a :class:`FailedSend`; the commit stands.
 
     :param session: the session; of an :class:`~sqlalchemy.ext.asyncio.AsyncSession`, its ``sync_session``
-    :param signature: the task with its arguments, such as ``notify.s(user.id)``
-    :raises TypeError: when it is none, or the arguments cannot be sent
+    :param signature: the task with its arguments, such as ``notify.s(user.id)``; or a function without arguments
+    :raises TypeError: when it is neither, or the arguments cannot be sent
 
-    >>> from celery import Celery
-    >>> app = Celery(broker="memory://")
-    >>> @app.task
-    ... def notify(user_id): ...
-    >>> enqueue(session, notify.s(user.id))
+    >>> from functools import partial
+    >>> enqueue(session, partial(print, "committed"))
     >>> session.commit()
+    committed
     """
     if not isinstance(session, Session):
         raise TypeError(
             f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what it"
             " returns when it is called, and of an AsyncSession its sync_session"
         )
-    if not isinstance(signature, Signature):
-        raise TypeError(f"signature must be a task with its arguments, such as notify.s(user.id), not {signature!r}")
+    report = session.info.get(FAILED_SEND_KEY)
+    if Signature is not None and isinstance(signature, Signature):
+        signature = _sendable(signature)
+        ledger_of(session).after_commit(session, _Send(signature, signature.apply_async, report))
+    elif callable(signature) and not hasattr(signature, "apply_async"):
+        ledger_of(session).after_commit(session, _Send(signature, signature, report))
+    else:
+        raise TypeError(
+            "signature must be a task with its arguments, such as notify.s(user.id), or a function without, not"
+            f" {signature!r}"
+        )
+
+
+def _sendable(signature: Any) -> Any:
+    """A copy of a task that cannot change any more, now that its arguments were looked at."""
     signature = signature.clone()
     options: dict[str, Any] = signature.options or {}
     serializer = options.get("serializer") or signature.app.conf.task_serializer
@@ -78,14 +95,17 @@ def enqueue(session: Session, signature: Signature) -> None:
             f"expected arguments that can be sent as {serializer}, such as numbers and strings, not those of"
             f" {signature!r}: {error}"
         ) from error
-    ledger_of(session).after_commit(session, _Send(signature, session.info.get(FAILED_SEND_KEY)))
+    return signature
 
 
 class _Send:
     """Sends a task, and tells what came of it."""
 
-    def __init__(self, signature: Signature, report: Callable[[FailedSend], object] | None) -> None:
+    def __init__(
+        self, signature: Any, send: Callable[[], object], report: Callable[[FailedSend], object] | None
+    ) -> None:
         self._signature = signature
+        self._send = send
         self._report = report
 
     def __repr__(self) -> str:
@@ -93,9 +113,9 @@ class _Send:
 
     def __call__(self) -> None:
         try:
-            self._signature.apply_async()
+            self._send()
         except Exception as error:
-            extra: dict[str, Any] = {"image_task": self._signature.task}
+            extra: dict[str, Any] = {"image_task": getattr(self._signature, "task", repr(self._signature))}
             logger.exception("could not send %r after the commit", self._signature, extra=extra)
             if self._report is not None:
                 self._report(FailedSend(self._signature, error))
