@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 
 from ..naming import FileKey
 from ..store import Store, StoredFile, check_store
@@ -53,6 +54,15 @@ class RoutingStore(LayeredStore):
             for file in store.list_files():
                 if file.key is None or self.store_of(file.key) is store:
                     yield file
+
+    def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
+        return self.store_of(original).list_variants(original)
+
+    def delete_variants(self, original: FileKey) -> None:
+        self.store_of(original).delete_variants(original)
+
+    def alone(self, key: FileKey) -> AbstractContextManager[None]:
+        return self.store_of(key).alone(key)
 
     def now(self) -> datetime.datetime:
         # Of several clocks the one that makes files younger.

@@ -14,9 +14,10 @@ from __future__ import annotations
 import datetime
 import errno
 import io
+import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import IO, Any, NamedTuple, Protocol, TypeVar
 
@@ -34,6 +35,8 @@ T = TypeVar("T")
 _PART = 8 << 20
 _PARTS_AT_ONCE = 4
 # Seconds, twice as many after each attempt.
+# How many objects are deleted by one request.
+_BATCH = 1000
 _FIRST_PAUSE = 0.1
 
 
@@ -245,6 +248,21 @@ class Bucket:
                 repeat=True,
             )
 
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Delete objects, a thousand by a request where the server can; silent about those that are gone.
+
+        :param names: their names
+        :raises StoreError: when one is not deleted
+        """
+        names = iter(names)
+        while batch := list(itertools.islice(names, _BATCH)):
+            try:
+                self.ask("delete files", batch[0], _deletion(batch), missing=True, repeat=True)
+            except ImageNotFoundError:
+                # Where the server deletes one at a time, it ends with one that somebody else has deleted.
+                for name in batch:
+                    self.delete(name)
+
     def sign(self, name: str, seconds: int) -> str:
         """Make a URL that opens an object.
 
@@ -358,3 +376,10 @@ class Bucket:
 class _Failed(NamedTuple):
     error: Exception
     is_unreadable_name: bool = False
+
+
+def _deletion(names: list[str]) -> Callable[[Runtime, Any], None]:
+    def delete(library: Runtime, client: Any) -> None:
+        library.obstore.delete(client, names)
+
+    return delete

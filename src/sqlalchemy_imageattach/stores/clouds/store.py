@@ -25,7 +25,7 @@ from typing import IO, Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from ...exc import ImageNotFoundError
-from ...naming import FileKey, StorableImage, former_names_of, key_of, name_of
+from ...naming import FileKey, StorableImage, folder_of_variants, former_names_of, key_of, name_of, original_of
 from ...store import StoredFile
 from ..key_store import KeyStore, check_base_url
 from .arguments import PutHeaders, check_range, sort_headers
@@ -178,7 +178,9 @@ class CloudStore(KeyStore):
 
     def write(self, key: FileKey, file: IO[bytes], reproducible: bool) -> None:
         attributes = self.attributes(key.mimetype, reproducible)
-        self.objects.put(self.name(key), file, attributes, create=key.revision is not None)
+        # A variant may be made twice, and is the same then.
+        create = key.revision is not None and original_of(key) is None
+        self.objects.put(self.name(key), file, attributes, create=create)
 
     def read(self, key: FileKey) -> IO[bytes]:
         name, *others = self._names(key)
@@ -220,6 +222,16 @@ class CloudStore(KeyStore):
                 yield StoredFile.foreign(name, size, modified)
             else:
                 yield StoredFile(name, size, modified, key, partial(self.objects.delete, name))
+
+    def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
+        start, folder = self._start(), f"{folder_of_variants(original)}/"
+        for name, size, modified in self.listed(start + folder):
+            key = _key_of_object(name.removeprefix(start))
+            if key is not None and original_of(key) == original:
+                yield StoredFile(name, size, modified, key, partial(self.objects.delete, name))
+
+    def delete_variants(self, original: FileKey) -> None:
+        self.objects.delete_all(file.name for file in self.list_variants(original))
 
     def now(self) -> datetime.datetime:
         """Tell the time by the server's clock, which dates the files.
@@ -276,13 +288,22 @@ class CloudStore(KeyStore):
         return urls[name]
 
 
+# In the name of a file that is no variant.
+_SLASHES = 3
+
+
 def _object_name(name: str) -> str:
+    """The original library's name of a file; a variant, which that did not have, lies where its URL says."""
+    if name.count("/") > _SLASHES:
+        return name
     object_type, _, rest = name.partition("/")
     object_id, _, size = rest.rpartition("/")[2].partition(".")
     return f"{object_type}/{object_id}/{size}"
 
 
 def _key_of_object(name: str) -> FileKey | None:
+    if name.count("/") > _SLASHES:
+        return key_of(name)
     object_type, _, rest = name.partition("/")
     object_id, _, size = rest.partition("/")
     if not _OBJECT_ID.fullmatch(object_id) or _CONTROL.search(object_type):
