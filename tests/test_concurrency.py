@@ -87,7 +87,7 @@ def delete_all(session: Session) -> None:
         delete_all,
         lambda session: list(migrate(session, Base, CURRENT, MemoryStore(), workers=2)),
         lambda session: list(verify(session, Base, CURRENT, probe=True)),
-        lambda session: sweep(session, Base, CURRENT, datetime.timedelta(0), dry_run=False),
+        lambda session: sweep(session, Base, CURRENT, datetime.timedelta(0), dry_run=False, limit=1),
         lambda session: list(make_thumbnails(session, UserPicture, CURRENT, widths=[4], workers=2)),
     ],
     ids=["put", "delete", "migrate", "verify", "sweep", "thumbnails"],

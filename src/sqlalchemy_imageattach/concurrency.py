@@ -36,6 +36,8 @@ __all__ = (
     "thread_pool",
 )
 
+_END: Any = object()
+
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -150,12 +152,19 @@ def side_by_side(
     running: deque[tuple[T, Future[tuple[R | None, Exception | None]]]] = deque()
     pool = thread_pool(workers)
     try:
-        for item in items:
-            running.append((item, pool.submit(outcome_of, function, item)))
+        source, error = iter(items), None
+        while error is None:
+            item, error = outcome_of(next, source, _END)
+            if error is not None or item is _END:
+                break
+            running.append((cast("T", item), pool.submit(outcome_of, function, cast("T", item))))
             if len(running) >= ahead:
                 yield _finished(*running.popleft())
+        # What was started is done, also where there will be no more.
         while running:
             yield _finished(*running.popleft())
+        if error is not None:
+            raise error
     finally:
         call(pool.shutdown, cancel_futures=True)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from celery import Celery
-from celery.exceptions import Retry
+from celery.exceptions import Retry, SoftTimeLimitExceeded
 from sqlalchemy import ForeignKeyConstraint, String, Uuid
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
@@ -17,6 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 
 import services
 from models import Album, Base, User, UserPicture, picture, stored
+from sqlalchemy_imageattach.audit import verify
 from sqlalchemy_imageattach.entity import Image, ImageSet, image_attachment
 from sqlalchemy_imageattach.exc import InvalidImageError, StoreError
 from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -299,6 +301,44 @@ def test_a_file_that_fails_to_the_last_is_told_and_does_not_keep_the_others(imag
     new_store.faults = 1
     result = run(part, retries=10)
     assert (result["copied"], [failure["key"] for failure in result["failed"]]) == (6, [[1, 64, 48]])
+
+
+@pytest.fixture
+def time_limit(monkeypatch) -> Iterator[Callable[[], None]]:
+    """Has the soft time limit run out, as Celery does it: by a signal, in the middle of whatever the task does."""
+
+    def run_out(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    former = signal.signal(signal.SIGUSR1, run_out)
+    yield lambda: signal.raise_signal(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, former)
+
+
+@pytest.mark.usefixtures("users")
+@pytest.mark.parametrize("part_of", ["migration", "rebuilding"])
+def test_the_soft_time_limit_ends_a_task_which_is_tried_again_and_fails_no_image(
+    images, run, store, new_store, session, time_limit, monkeypatch, part_of
+):
+    destination = new_store if part_of == "migration" else store
+    (part,) = (
+        images.migration("old", "new", UserPicture)
+        if part_of == "migration"
+        else images.rebuilding("old", UserPicture, widths=[16])
+    )
+    put_file, puts = destination.put_file, []
+
+    def put(*args: Any, **kwargs: Any) -> None:
+        puts.append(args)
+        if len(puts) == 3:
+            time_limit()
+        put_file(*args, **kwargs)
+
+    monkeypatch.setattr(destination, "put_file", put)
+    with pytest.raises(Retry):
+        run(part)
+    assert run(part)["failed"] == []
+    assert list(verify(session, UserPicture, destination)) == []
 
 
 def test_a_database_that_is_away_for_a_while_has_the_task_tried_again(app, run, store, new_store, make_session):
