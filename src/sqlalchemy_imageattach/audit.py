@@ -43,6 +43,7 @@ from .exc import InvalidImageError, UnsafeSweepError
 from .imaging.policy import ANYTHING
 from .naming import SUFFIXES, FileKey, StorableImage, original_of
 from .store import Store, StoredFile, holds, is_missing
+from .variants.deleting import kept_for
 
 __all__ = ("DEFAULT_GRACE", "DEFAULT_LIMIT", "Finding", "Kind", "Step", "Swept", "sweep", "verify")
 
@@ -236,7 +237,7 @@ def sweep(
             "expected a session without a transaction, which may not see what others have committed since it began;"
             " commit it or roll it back before the sweep, or use another session"
         )
-    before = selection.store.now() - grace
+    is_old = _age_check(selection.store, grace)
     with Comparison(selection.store) as comparison:
         comparison.add_files(selection.files())
         selection.read(comparison)
@@ -247,14 +248,14 @@ def sweep(
                 " base that has their classes, or move them to another store"
             )
         if not dry_run:
-            _check_limit(selection, comparison, before, limit)
-        swept = _remove_orphans(selection, comparison, before, variants_made_before, dry_run, callback, on_error)
+            _check_limit(selection, comparison, is_old, limit)
+        swept = _remove_orphans(selection, comparison, is_old, variants_made_before, dry_run, callback, on_error)
     _log(selection)
     return swept
 
 
 def _verify(selection: Selection, probe: bool, grace: datetime.timedelta) -> Iterator[Finding]:
-    before = selection.store.now() - grace
+    is_old = _age_check(selection.store, grace)
     with Comparison(selection.store) as comparison:
         try:
             comparison.add_files(selection.files())
@@ -266,7 +267,7 @@ def _verify(selection: Selection, probe: bool, grace: datetime.timedelta) -> Ite
         comparison.compare()
         yield from _look_at(selection, comparison.rows() if probe else comparison.rows_in_question(), probe)
         is_there = partial(_is_there, selection.store)
-        orphans = _orphans(selection, comparison, before)
+        orphans = _orphans(selection, comparison, is_old)
         with closing(side_by_side(is_there, orphans, selection.store.workers)) as files:
             for file, is_left, error in files:
                 if error is not None:
@@ -276,16 +277,26 @@ def _verify(selection: Selection, probe: bool, grace: datetime.timedelta) -> Ite
     _log(selection)
 
 
-def _orphans(selection: Selection, comparison: Comparison, before: datetime.datetime) -> Iterator[File]:
+def _age_check(store: Store, grace: datetime.timedelta) -> _AgeCheck:
+    """Make what tells whether a file without a row is old enough to go; variants may be kept for longer."""
+    now = store.now()
+    before, variants_before = now - grace, now - max(grace, kept_for(store))
+    return lambda file: file.modified <= (variants_before if _is_variant(file) else before)
+
+
+def _orphans(selection: Selection, comparison: Comparison, is_old: _AgeCheck) -> Iterator[File]:
     """Files without a row, of those that may be removed."""
-    return (file for file in comparison.files_without_row() if selection.is_ours(file) and file.modified <= before)
+    return (file for file in comparison.files_without_row() if selection.is_ours(file) and is_old(file))
 
 
-def _is_variant(file: StoredFile) -> bool:
+_AgeCheck = Callable[[StoredFile | File], bool]
+
+
+def _is_variant(file: StoredFile | File) -> bool:
     return file.key is not None and original_of(file.key) is not None
 
 
-def _check_limit(selection: Selection, comparison: Comparison, before: datetime.datetime, limit: float) -> None:
+def _check_limit(selection: Selection, comparison: Comparison, is_old: _AgeCheck, limit: float) -> None:
     """Refuse a database that is likely to be another one than the files are of."""
     listed = selection.listed_count()
     if limit == 1 or not listed:
@@ -295,7 +306,7 @@ def _check_limit(selection: Selection, comparison: Comparison, before: datetime.
             f"expected rows of these image classes, got none for {listed:,} files in {selection.store!r}, so that all"
             " of them would go; see whether it is the right database, and pass limit=1 if it is"
         )
-    count = sum(1 for _ in _orphans(selection, comparison, before))
+    count = sum(1 for _ in _orphans(selection, comparison, is_old))
     if count > limit * listed:
         raise UnsafeSweepError(
             f"expected no more than {limit:.0%} of {listed:,} files to be without a row, got {count:,}"
@@ -307,7 +318,7 @@ def _check_limit(selection: Selection, comparison: Comparison, before: datetime.
 def _remove_orphans(
     selection: Selection,
     comparison: Comparison,
-    before: datetime.datetime,
+    is_old: _AgeCheck,
     variants_made_before: datetime.datetime | None,
     dry_run: bool,
     callback: Callable[[StoredFile], object] | None,
@@ -321,7 +332,7 @@ def _remove_orphans(
         if not file.is_foreign
         and selection.is_ours(file)
         and (
-            (file.modified <= before and comparison.has_no_row(file))
+            (is_old(file) and comparison.has_no_row(file))
             or (variants_made_before is not None and _is_variant(file) and file.modified < variants_made_before)
         )
     )

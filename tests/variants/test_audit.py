@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from sqlalchemy_imageattach.audit import sweep, verify
 from sqlalchemy_imageattach.migration import migrate
 from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.memory import MemoryStore
-from variants.conftest import files
+from sqlalchemy_imageattach.variants import Variants
+from variants.conftest import SECRET, files
 
 AT_ONCE = datetime.timedelta(0)
 
@@ -44,6 +46,21 @@ def test_a_variant_of_no_original_is_one(session: Session, user: User, store: An
     assert sweep(session, Base, store, dry_run=False, limit=1).files == 0
     assert sweep(session, Base, store, AT_ONCE, dry_run=False, limit=1).files == 2
     assert files(folder) == set()
+
+
+def test_a_variant_is_kept_for_a_while_after_its_original(
+    session: Session, user: User, store: Any, made: FileKey, folder: Path
+) -> None:
+    store.variants = Variants(SECRET, keep_for=datetime.timedelta(days=7))
+    for path in folder.rglob("*.jpg"):
+        os.utime(path, (0, 0))
+    session.delete(user)
+    session.commit()
+    swept = [sweep(session, Base, store, AT_ONCE, False, limit=1).files]
+    for path in folder.rglob("*.jpg"):
+        os.utime(path, (0, 0))
+    swept.append(sweep(session, Base, store, AT_ONCE, False, limit=1).files)
+    assert (swept, files(folder)) == ([0, 2], set())
 
 
 @pytest.mark.usefixtures("made")

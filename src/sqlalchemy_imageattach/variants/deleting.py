@@ -6,11 +6,15 @@ after that, and takes it back.
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+from contextlib import closing
+
 from ..naming import FileKey
 from ..store import Store
 from .maker import Variants
 
-__all__ = ("delete_variants", "delete_with_variants")
+__all__ = ("delete_variants", "delete_with_variants", "kept_for")
 
 
 def delete_with_variants(store: Store, key: FileKey) -> None:
@@ -31,5 +35,28 @@ def delete_variants(store: Store, key: FileKey) -> None:
     :param key: the key of their original
     :raises OSError: when one is there, and stays
     """
-    if isinstance(store.variants, Variants) and store.variants.keep_for is None:
+    if not isinstance(store.variants, Variants):
+        return
+    if store.variants.keep_for is None:
         store.delete_variants(key)
+        return
+    with contextlib.suppress(NotImplementedError):
+        for variant in store.list_variants(key):
+            if variant.key is not None:
+                # Put again, so that they are as old as the deletion of their original: the audit counts from there.
+                with closing(store.get_key(variant.key)) as file:
+                    store.put_key(file, variant.key, True)
+
+
+def kept_for(store: Store) -> datetime.timedelta:
+    """Tell how long the variants of what was deleted are kept.
+
+    :param store: a store
+    :returns: no time at all for a store that deletes them with their original
+
+    >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
+    >>> kept_for(MemoryStore())
+    datetime.timedelta(0)
+    """
+    keep_for = store.variants.keep_for if isinstance(store.variants, Variants) else None
+    return keep_for or datetime.timedelta(0)
