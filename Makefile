@@ -4,6 +4,7 @@
 #   make demo    the example application, on http://127.0.0.1:8000
 #   make test    the tests                     make test ARGS='-k savepoint -x'
 #   make check   linter, formatter, type checkers
+#   make corpus  the pictures of Pillow's own tests, 64 MB, for which a test of ours waits
 #   make docs    the documentation, in docs/_build
 #   make bench   the benchmarks                make soak     the long form of the randomised tests
 #
@@ -24,7 +25,7 @@ install_locked := $(install) --require-hashes
 dev := $(VENV)/.dev-$(SQLALCHEMY)
 azurite := tests/azurite/node_modules/.package-lock.json
 
-.PHONY: demo test check docs bench soak lock clean
+.PHONY: demo test corpus check docs bench soak lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -35,6 +36,12 @@ test: $(dev) $(azurite)
 
 soak: $(dev) $(azurite)
 	$(bin)/pytest --numprocesses=$(WORKERS) -m soak --hypothesis-profile=soak --timeout=0 $(ARGS)
+
+corpus: .corpus
+
+.corpus: requirements/corpus.txt | $(VENV)/.build
+	$(pip) download --no-deps --no-build-isolation --require-hashes --no-binary :all: --dest $@ -r requirements/corpus.txt
+	touch $@
 
 check: $(dev)
 	$(bin)/ruff check .
@@ -88,9 +95,10 @@ lock:
 	$(compile) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
 	$(compile) requirements/original.in -o requirements/original.txt
 	$(compile) --no-deps requirements/photos.in -o requirements/photos.txt
+	$(compile) -c requirements/dev.txt --no-deps requirements/corpus.in -o requirements/corpus.txt
 	$(compile) --no-deps requirements/sqlalchemy-2.0.in -o requirements/sqlalchemy-2.0.txt
 	$(compile) --no-deps requirements/sqlalchemy-2.1.in -o requirements/sqlalchemy-2.1.txt
 	cd tests/azurite && npm update --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 clean:
-	rm -rf $(VENV) tests/azurite/node_modules docs/_build docs/api/modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .corpus tests/azurite/node_modules docs/_build docs/api/modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,9 +23,9 @@ def difference(made: Image.Image, expected: Image.Image) -> float:
 
 
 def frames_of(file: IO[bytes]) -> list[Image.Image]:
-    """Decode all frames of a result."""
+    """Decode all frames of a result, and close it."""
     file.seek(0)
-    with Image.open(file) as image:
+    with file, Image.open(file) as image:
         frames = []
         for index in range(getattr(image, "n_frames", 1)):
             image.seek(index)

@@ -139,7 +139,9 @@ def _gif(data: memoryview, orientation: int) -> Pieces:
     for kind, start, end in gif.blocks(data):
         label = data[start + 1] if kind == gif.EXTENSION else None
         application = bytes(data[start + 3 : start + 14]) if label == _GIF_APPLICATION else None
-        if label is None or label in _GIF_KEPT or application in _GIF_APPLICATIONS_KEPT:
+        if kind == gif.TRAILER:
+            yield b";"
+        elif label is None or label in _GIF_KEPT or application in _GIF_APPLICATIONS_KEPT:
             yield data[start:end]
 
 

@@ -240,7 +240,7 @@ def _parts(job: Job) -> Iterator[Frame] | None:
     """Yield the frames of which it consists, where they are put together here."""
     if not job.header.composed:
         return None
-    return gif.frames(job.data) if job.header.mimetype == "image/gif" else png.frames(job.data, job.header)
+    return gif.frames(job.data) if job.header.mimetype == "image/gif" else png.frames(job.data)
 
 
 def _part(job: Job, file: bytes) -> Image.Image:

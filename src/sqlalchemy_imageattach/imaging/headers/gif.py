@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from .header import CLEARED, HELD_BYTES, KEPT, PUT_BACK, Frame, Header, budget, damaged, truncated, unpack
 
-__all__ = ("CLEARS", "EXTENSION", "HAS_CLEAR", "IMAGE", "blocks", "frames", "read", "screen_end")
+__all__ = ("CLEARS", "EXTENSION", "HAS_CLEAR", "IMAGE", "TRAILER", "blocks", "frames", "read", "screen_end")
 
 EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL = 0xF9
@@ -26,7 +26,7 @@ _WHOLE_CANVAS = 5.5 / HELD_BYTES
 
 def blocks(data: memoryview) -> Iterator[tuple[int, int, int]]:
     """Yield the blocks after the global colour table, as (kind, start, end), the trailer last."""
-    at = screen_end(data)
+    at, seen = screen_end(data), False
     # Blocks consist of blocks of 256 bytes at most, so there are many of them.
     parts = iter(budget(data, 64))
     for _ in parts:
@@ -37,6 +37,7 @@ def blocks(data: memoryview) -> Iterator[tuple[int, int, int]]:
             yield kind, start, start + 1
             return
         if kind == IMAGE:
+            seen = True
             at += 11 + _table_size(data[at + 9])
         elif kind == EXTENSION:
             at += 2
@@ -45,7 +46,11 @@ def blocks(data: memoryview) -> Iterator[tuple[int, int, int]]:
             at += 1
             continue
         else:
-            raise damaged(f"the GIF has an unknown block at byte {at}")
+            if not seen:
+                raise damaged(f"the GIF has an unknown block at byte {at}")
+            # Browsers show what came before.
+            yield TRAILER, start, start + 1
+            return
         for _ in parts:
             if at >= len(data):
                 raise truncated("the GIF ends within a block")

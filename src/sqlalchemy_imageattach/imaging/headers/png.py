@@ -59,28 +59,28 @@ def read(data: memoryview) -> Header:
     if b"IDAT" not in names:
         raise damaged("the PNG has no IDAT chunk")
     first = {chunk[0]: data[chunk[1] + 8 : chunk[2] - 4] for chunk in reversed(listed) if _is_read(data, chunk)}
-    frames = _frame_count(listed, first)
+    frames = len(_animation(data, listed))
     orientation = read_orientation(first[b"eXIf"]) if b"eXIf" in first else 1
     check_metadata(sum(end - start for name, start, end in listed if name not in (b"IDAT", b"fdAT")))
     # The rows of an interlaced picture are complete only at its end.
-    held = _CHANNELS[color] * (2 if depth == 16 else 1) + 1 if interlaced or frames > 1 else 0
+    held = _CHANNELS[color] * (2 if depth == 16 else 1) + 1 if interlaced or frames else 0
     channels = 1 if color in (_GRAY, _GRAY_ALPHA) else 3
     profile = _profile(first, channels)
     return Header(
         "image/png",
         width,
         height,
-        frames,
+        max(1, frames),
         orientation,
         max(1.0, held / HELD_BYTES),
         profile,
         unusual=channels == 1 and profile is not None,
-        composed=b"acTL" in first,
+        composed=frames > 0,
         palette=_color_count(listed, color, depth),
     )
 
 
-_READ = frozenset((b"acTL", b"eXIf", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"))
+_READ = frozenset((b"eXIf", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"))
 
 
 def _is_read(data: memoryview, chunk: Chunk) -> bool:
@@ -95,15 +95,35 @@ def _color_count(listed: list[Chunk], color: int, depth: int) -> int:
     return 1 << depth if color == _GRAY and depth < 8 else 0
 
 
-def _frame_count(listed: list[Chunk], first: dict[bytes, memoryview]) -> int:
-    if b"acTL" not in first:
-        return 1
-    (announced,) = unpack(">I", first[b"acTL"])
-    found = sum(name == b"fcTL" for name, _, _ in listed)
-    if not announced or not found:
-        raise damaged(f"the PNG announces {announced} frames and has {found}")
-    # Browsers show what is both.
-    return min(int(announced), found)
+def _animation(data: memoryview, listed: list[Chunk]) -> list[tuple[memoryview, list[memoryview]]]:
+    """Find the frames of an animation, as the control and the pixels of each: what comes before anything irregular.
+
+    Where there is none, the picture is a still one.
+    """
+    names = [name for name, _, _ in listed]
+    if b"acTL" not in names or names.index(b"acTL") > names.index(b"IDAT"):
+        return []
+    (announced,) = unpack(">I", data, listed[names.index(b"acTL")][1] + 8)
+    if announced >= 2**31:
+        return []
+    found: list[tuple[memoryview, list[memoryview]]] = []
+    number = 0
+    for name, start, end in listed:
+        if name in (b"fcTL", b"fdAT"):
+            if unpack(">I", data, start + 8)[0] != number:
+                break
+            number += 1
+        if name == b"fcTL":
+            if len(found) == announced or (found and not found[-1][1]):
+                break
+            found.append((data[start + 8 : end - 4], []))
+        elif name == b"IDAT" and found:
+            found[-1][1].append(data[start + 8 : end - 4])
+        elif name == b"fdAT":
+            if not found:
+                break
+            found[-1][1].append(data[start + 12 : end - 4])
+    return [frame for frame in found if frame[1]]
 
 
 def _profile(first: dict[bytes, memoryview], channels: int) -> bytes | None:
@@ -144,28 +164,12 @@ def essential(data: memoryview, header: Header) -> memoryview:
     return memoryview(b"".join((*_beginning(data, listed, bytes(head), header.profile), *pixels, _chunk(b"IEND"))))
 
 
-def frames(data: memoryview, header: Header) -> Iterator[Frame]:
-    """Yield the frames of an animated PNG.
-
-    :param data: the whole file
-    :param header: what :func:`read` says
-    """
+def frames(data: memoryview) -> Iterator[Frame]:
+    """Yield the frames of an animated PNG."""
     listed = chunks(data)
     head = bytes(data[listed[0][1] + 8 : listed[0][2] - 4])
-    number, control, pixels = 0, data[:0], list[memoryview]()
-    for name, start, end in [*listed, (b"fcTL", 0, 0)]:
-        if name == b"fcTL":
-            if pixels:
-                yield _frame(data, listed, head, control, pixels)
-                number += 1
-                if number == header.frames:
-                    return
-            control, pixels = data[start + 8 : max(start, end - 4)], []
-        elif name == b"IDAT" and control:
-            pixels.append(data[start + 8 : end - 4])
-        elif name == b"fdAT" and control:
-            pixels.append(data[start + 12 : end - 4])
-    raise damaged(f"the PNG announces {header.frames} frames and has {number} with pixels")
+    for control, pixels in _animation(data, listed):
+        yield _frame(data, listed, head, control, pixels)
 
 
 def _frame(data: memoryview, listed: list[Chunk], head: bytes, control: memoryview, pixels: list[memoryview]) -> Frame:
