@@ -14,6 +14,8 @@
     line        who makes them, one at a time
     maker       URLs, and the making when they are asked for
     served      where a server finds them
+    deleting    a file goes, and what was made of it
+    thumbor     another engine behind the same templates
 
 It must always be true that a page costs no query, no look at a store and no decoding: a name says all that is to be
 done, and the first request for it has that done.
@@ -22,7 +24,8 @@ done, and the first request for it has that done.
 from __future__ import annotations
 
 from .maker import Variants
+from .thumbor import ThumborVariants
 from .transform import Source, Transform
 from .variant import Variant
 
-__all__ = ("Source", "Transform", "Variant", "Variants")
+__all__ = ("Source", "ThumborVariants", "Transform", "Variant", "Variants")

@@ -8,9 +8,6 @@ It must always be true that
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from ..naming import name_of
 from ..serving.resources import Found, Source
 from ..store import Store
 from .maker import Variants
@@ -46,7 +43,7 @@ class _VariantSource:
         if signed is None:
             return None
         # Under whichever secret it was signed, there is one file.
-        found = self._source.find(_name_of(signed.key))
+        found = self._source.find(signed.name)
         if found is not None:
             if found.size != 0:
                 return found
@@ -56,6 +53,3 @@ class _VariantSource:
     def url(self, name: str) -> str | None:
         # The store's own URL would be answered with 404 until the variant was made.
         return None if name.count("/") > _DEPTH else self._source.url(name)
-
-
-_name_of = lru_cache(maxsize=4096)(name_of)

@@ -33,8 +33,9 @@ _LEAST_SECRET = 16
 class SignedName(NamedTuple):
     """The name of a variant, found to be signed."""
 
-    #: The key of its file, under the newest secret.
+    #: The key of its file, under the newest secret, and the name of that.
     key: FileKey
+    name: str
     original: FileKey
     recipe: Recipe
     #: The keys that its file may have had under older secrets, newest first.
@@ -92,14 +93,15 @@ class Signer:
         signatures = [_signature(secret, message) for secret in self._secrets]
         if not any(hmac.compare_digest(signature, digits) for signature in signatures):
             return None
-        key, *former_keys = (key_of(f"{folder}/{text}.{signature}.{suffix}") for signature in signatures)
+        name, *former_names = (f"{folder}/{text}.{signature}.{suffix}" for signature in signatures)
+        key, former_keys = key_of(name), map(key_of, former_names)
         original = None if key is None else original_of(key)
         if key is None or original is None:
             return None
         recipe = read_recipe(f"{text}.{suffix}", (original.width, original.height))
         if recipe is None:
             return None
-        return SignedName(key, original, recipe, tuple(former for former in former_keys if former is not None))
+        return SignedName(key, name, original, recipe, tuple(former for former in former_keys if former is not None))
 
 
 def _signature(secret: bytes, message: str) -> str:
