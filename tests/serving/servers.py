@@ -31,10 +31,16 @@ class Answer(NamedTuple):
 class Server:
     """A server, and a client of its."""
 
-    def __init__(self, port: int, folder: Path) -> None:
+    def __init__(self, port: int, process: int, folder: Path) -> None:
         self.port = port
+        self._process = process
         #: The folder that it serves.
         self.folder = folder
+
+    def processes(self) -> list[int]:
+        """The server's process, and those that it has started."""
+        children = Path(f"/proc/{self._process}/task/{self._process}/children").read_text()
+        return [self._process, *map(int, children.split())]
 
     def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """Send a request as it is written; underscores in the names of headers are hyphens."""
@@ -84,7 +90,7 @@ def running(
             stderr=subprocess.PIPE,
         )
         try:
-            yield Server(listening.getsockname()[1], folder)
+            yield Server(listening.getsockname()[1], process.pid, folder)
         finally:
             process.terminate()
             _, errors = process.communicate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,57 @@ def test_files_are_opened_outside_of_the_loops_thread(tmp_path: Path) -> None:
     call(ImageServer(None, "/images/", Watched(tmp_path)), "/images/x")
     assert threads
     assert threads[0] is not threading.main_thread()
+
+
+class Slow(io.BytesIO):
+    """A file of a slow disk, which knows whether it was closed while a thread was reading it."""
+
+    def __init__(self, release: threading.Event, started: threading.Event) -> None:
+        super().__init__(LARGE)
+        self._release, self._started = release, started
+        self.is_read = self.was_closed_while_read = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.is_read = True
+        self._started.set()
+        self._release.wait()
+        self.is_read = False
+        return super().read(size)
+
+    def close(self) -> None:
+        self.was_closed_while_read |= self.is_read
+        super().close()
+
+
+@pytest.mark.parametrize("slow", ["find", "read"])
+def test_request_that_is_cancelled_closes_its_file_when_no_thread_uses_it_any_more(slow: str) -> None:
+    release, started = threading.Event(), threading.Event()
+    file = Slow(release, started)
+
+    class Source(Folder):
+        def find(self, name: str) -> Found | None:
+            if slow == "find":
+                started.set()
+                release.wait()
+            return Found(file, None, None, None, None, name)
+
+    async def cancelled() -> None:
+        scope = {"type": "http", "method": "GET", "path": f"/{SMALL_NAME}", "headers": []}
+        app: Any = ImageServer(None, "/", Source("images"))
+
+        async def receive() -> None:
+            await asyncio.Event().wait()
+
+        async def send(message: dict[str, Any]) -> None:
+            pass
+
+        task = asyncio.create_task(app(scope, receive, send))
+        await asyncio.to_thread(started.wait)
+        task.cancel()
+        asyncio.get_running_loop().call_later(0.05, release.set)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert file.closed
+        assert not file.was_closed_while_read
+
+    asyncio.run(cancelled())

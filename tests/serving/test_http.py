@@ -89,6 +89,17 @@ def test_validator_of_a_name_without_a_revision_changes_with_the_file(server: Se
     assert server.get(f"/images/{PLAIN_NAME}").headers["etag"] != before
 
 
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_date_that_a_file_system_makes_up_is_no_validator(server: Server, seconds: int) -> None:
+    path = server.folder / "made-up.png"
+    path.write_bytes(b"one")
+    os.utime(path, (seconds, seconds))
+    headers = server.get("/images/made-up.png").headers
+    assert "etag" not in headers
+    assert "last-modified" not in headers
+    assert server.get("/images/made-up.png", If_Modified_Since=formatdate(usegmt=True)).status == 200
+
+
 def test_last_modified_is_the_time_of_the_file(server: Server) -> None:
     modified = server.get(f"/images/{SMALL_NAME}").headers["last-modified"]
     assert parsedate_to_datetime(modified).timestamp() == int((server.folder / SMALL_NAME).stat().st_mtime)
@@ -141,6 +152,14 @@ def test_conditions_that_do_not_hold_are_412(server: Server) -> None:
     assert server.get(f"/images/{SMALL_NAME}", If_Match="*").status == 200
     assert server.get(f"/images/{SMALL_NAME}", If_Unmodified_Since=LONG_AGO).status == 412
     assert server.get(f"/images/{SMALL_NAME}", If_Match=ETAG, If_Unmodified_Since=LONG_AGO).status == 200
+
+
+def test_if_unmodified_since_the_time_of_the_file_holds(server: Server) -> None:
+    for name in (SMALL_NAME, PLAIN_NAME):
+        date = server.get(f"/images/{name}").headers["last-modified"]
+        assert server.get(f"/images/{name}", If_Unmodified_Since=date).status == 200
+        before = formatdate(parsedate_to_datetime(date).timestamp() - 1, usegmt=True)
+        assert server.get(f"/images/{name}", If_Unmodified_Since=before).status == 412
 
 
 def test_conditions_hold_for_head_too(server: Server) -> None:

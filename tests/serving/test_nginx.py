@@ -56,7 +56,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str
         process = subprocess.Popen([command, "-e", str(run / "error.log"), "-c", str(configuration)])
         try:
             _wait_until_it_listens(process, port)
-            yield Server(port, images)
+            yield Server(port, process.pid, images)
         finally:
             process.terminate()
             process.wait()

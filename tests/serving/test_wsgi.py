@@ -63,6 +63,22 @@ def test_cors_can_be_told_to_the_middleware(folder: Path) -> None:
     assert call(app, f"/static/{SMALL_NAME}")[1]["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.parametrize("over_a_store", [False, True])
+def test_cors_can_be_told_where_the_store_makes_its_middleware(folder: Path, over_a_store: bool) -> None:
+    files = HttpExposedFileSystemStore(folder, "images/")
+    store = HttpExposedStore(files, "images/") if over_a_store else files
+    for app, allowed in (
+        (store.wsgi_middleware(inner), None),
+        (store.wsgi_middleware(inner, cors=True), "*"),
+        (store.wsgi_middleware(inner, True), "*"),
+        (store.wsgi_middleware(inner, cors=["https://a.example"]), "https://a.example"),
+    ):
+        _, headers, result = call(app, f"/images/{SMALL_NAME}", HTTP_ORIGIN="https://a.example")
+        assert headers.get("Access-Control-Allow-Origin") == allowed
+        with contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext(result):
+            assert b"".join(result) == SMALL
+
+
 def test_file_wrapper_of_the_server_gets_a_whole_file(folder: Path) -> None:
     wrapped: list[tuple[Any, int]] = []
 

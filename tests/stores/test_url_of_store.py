@@ -42,6 +42,12 @@ PICTURE = ("user-picture", 17042, 640, 480, "image/jpeg")
             },
         ),
         ("s3://yourapp?reproducible_storage_class=", S3Store, {"reproducible_storage_class": None}),
+        ("s3://yourapp//images", S3Store, {"prefix": "/images"}),
+        (
+            "s3://yourapp?signed_urls=900&signed_urls_window=3600&checksum=SHA256",
+            S3Store,
+            {"signed_urls": 900, "signed_urls_window": 3600, "checksum": "SHA256"},
+        ),
         ("s3://yourapp?public_base_url=https://cdn/", S3Store, {"public_base_url": "https://cdn"}),
         ("az://images/x?account=yourapp", AzureStore, {"container": "images", "account": "yourapp", "prefix": "x"}),
         ("az://yourapp:a2V5%3D%3D@images", AzureStore, {"account": "yourapp", "account_key": "a2V5=="}),

@@ -61,9 +61,10 @@ class ImageServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            path = _path_within(scope)
+            whole = _path_of(scope)
+            path = _path_below_root(whole, scope.get("root_path", "").rstrip("/"))
             if path.startswith(self.url_path) or self.app is None:
-                return await self._serve(scope, self._name(scope["path"], path), receive, send)
+                return await self._serve(scope, self._name(whole, path), receive, send)
         elif self.app is None:
             return await _no_more_than_http(kind, receive, send)
         assert self.app is not None
@@ -154,14 +155,19 @@ async def _no_more_than_http(kind: str, receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _path_within(scope: Scope) -> str:
+def _path_of(scope: Scope) -> str:
+    path: str = scope["path"]
+    # Litestar appends a slash to the paths of what it mounts.
+    raw = scope.get("raw_path")
+    return path if not raw or raw.endswith(b"/") else path.removesuffix("/")
+
+
+def _path_below_root(path: str, root: str) -> str:
     """The path below the one that this application is mounted at.
 
     The specification has ``root_path`` at the beginning of ``path``.  Some servers and frameworks leave it out there,
     or a part of it: what a proxy has taken off.
     """
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "").rstrip("/")
     while root and not f"{path}/".startswith(f"{root}/"):
         root = root[slash:] if (slash := root.find("/", 1)) != -1 else ""
     return path[len(root) :] or "/"

@@ -132,8 +132,11 @@ class Folder:
         except BaseException:
             os.close(descriptor)
             raise
-        etag = etag_of(name) or f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-        return Found(descriptor, status.st_size, int(status.st_mtime), etag, path, name)
+        etag, modified = etag_of(name), None
+        # Some file systems and archives date every file to the epoch, or a second after; no date is better than that.
+        if status.st_mtime > 1:
+            etag, modified = etag or f'"{status.st_mtime_ns:x}-{status.st_size:x}"', int(status.st_mtime)
+        return Found(descriptor, status.st_size, modified, etag, path, name)
 
     def url(self, name: str) -> str | None:
         return None

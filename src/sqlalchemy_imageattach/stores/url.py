@@ -140,7 +140,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
         "region": str,
         "endpoint_url": str,
         "acl": str,
-        "checksum": str,
+        "checksum": {"SHA256": "SHA256", "CRC64NVME": "CRC64NVME"}.__getitem__,
         "reproducible_storage_class": _optional,
     },
     "az": {**_CLOUD, "account": str, "account_key": str, "endpoint_url": str},
