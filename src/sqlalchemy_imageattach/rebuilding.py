@@ -39,13 +39,13 @@ from .entity import Image
 from .entity.attaching import Incoming, insert
 from .entity.sizes import Wanted
 from .entity.thumbnails import claim, find_made, inherited, make
-from .entity.variants import POLICY_KEY
 from .exc import InvalidImageError
 from .imaging import ImagePolicy
 from .naming import FileKey, StorableImage
 from .store import Store
+from .transactions.info_keys import INFO_KEY, POLICY_KEY
 from .transactions.pending import Attachment
-from .transactions.which_store import INFO_KEY, find_store, remember_store
+from .transactions.which_store import find_store, remember_store
 
 __all__ = ("Made", "drop_thumbnails", "make_thumbnails", "thumbnails_job")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Query, Session
 from sqlalchemy.orm.collections import CollectionAdapter
 
 from models import User, UserPicture, picture
-from sqlalchemy_imageattach.entity.sqlalchemy_internals import is_adapted, is_flushing
+from sqlalchemy_imageattach.entity.sqlalchemy_internals import is_adapted, is_flushing, savepoints_of
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 
@@ -40,6 +40,15 @@ def test_an_attribute_gives_its_collection_an_adapter_that_knows_owner_and_name(
     adapter = user.picture._sa_adapter
     assert (adapter.owner_state.obj(), adapter._key) == (user, "picture"), f"SQLAlchemy {sqlalchemy.__version__}"
     assert is_adapted(user.picture)
+
+
+def test_a_connection_says_which_savepoints_are_open(engine: Engine) -> None:
+    with engine.connect() as connection, connection.begin():
+        released = []
+        sqlalchemy.event.listen(engine, "release_savepoint", lambda connection, name, context: released.append(name))
+        with connection.begin_nested(), connection.begin_nested():
+            opened = savepoints_of(connection)
+        assert opened == set(released), f"SQLAlchemy {sqlalchemy.__version__} names savepoints otherwise"
 
 
 def test_a_session_says_whether_it_flushes(session: Session) -> None:

@@ -15,7 +15,7 @@ from models import Base, User, rows, stored
 from sqlalchemy_imageattach.exc import StoreError
 from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.memory import MemoryStore
-from sqlalchemy_imageattach.transactions.ledger import FailedDelete
+from sqlalchemy_imageattach.transactions import FailedDelete
 
 
 class FaultyStore(MemoryStore):

@@ -18,8 +18,9 @@ from models import Album, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.context import store_context
 from sqlalchemy_imageattach.exc import ContextError, InvalidImageError, StoreError
 from sqlalchemy_imageattach.stores.memory import MemoryStore
+from sqlalchemy_imageattach.transactions import FailedDelete
 from sqlalchemy_imageattach.transactions.entries import undo_abandoned
-from sqlalchemy_imageattach.transactions.ledger import FailedDelete, ledger_of
+from sqlalchemy_imageattach.transactions.ledger import ledger_of
 
 RED, GREEN, BLUE = picture(color=255), picture(color=255 << 8), picture(color=255 << 16)
 SMALL, JPEG = picture(8, 6), picture(format="JPEG")

@@ -13,15 +13,14 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, Relationship, relationshi
 
 from ..imaging import ImagePolicy
 from ..store import Store
-from ..transactions.flush import listen_to_images
-from ..transactions.owner_keys import listen_to_owners
-from ..transactions.which_store import INFO_KEY
+from ..transactions import listeners
+from ..transactions.info_keys import INFO_KEY, POLICY_KEY, VARIANTS_KEY
 from ..variants.transform import Transform
 from .image import Image
 from .image_set import SingleImageSet
 from .image_subsets import MultipleImageSet
 from .key_index import watch_keys
-from .variants import POLICY_KEY, VARIANTS_KEY
+from .sqlalchemy_internals import savepoints_of
 
 __all__ = ("image_attachment", "policy_of")
 
@@ -100,5 +99,4 @@ def _configure(mapper: Mapper[Any], cls: type[Any]) -> None:
 
 
 event.listen(Image, "mapper_configured", _configure, propagate=True)
-listen_to_images(Image)
-listen_to_owners(Image)
+listeners.listen(Image, savepoints_of)

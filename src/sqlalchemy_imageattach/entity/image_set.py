@@ -37,6 +37,7 @@ from ..context import current_store
 from ..exc import ImageNotFoundError
 from ..imaging import ImagePolicy, check_filter
 from ..store import Store
+from ..transactions.info_keys import POLICY_KEY
 from ..transactions.pending import Attachment
 from ..transactions.place import Place
 from ..transactions.rows import has_gap_locks, insert_or_find
@@ -46,7 +47,7 @@ from .image import Image
 from .query import BaseImageQuery, current, matching, place_of
 from .sizes import Wanted, pixels
 from .thumbnails import claim, find_made, inherited, make
-from .variants import POLICY_KEY, WithVariants
+from .variants import WithVariants
 
 __all__ = ("BaseImageSet", "ImageSet", "SingleImageSet")
 

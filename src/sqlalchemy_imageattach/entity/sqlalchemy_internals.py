@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from sqlalchemy.engine import Connection
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.orm import Query, Session
 from sqlalchemy.orm.collections import CollectionAdapter
 
-__all__ = ("answer_from_memory", "is_adapted", "is_flushing")
+__all__ = ("answer_from_memory", "is_adapted", "is_flushing", "savepoints_of")
 
 #: What :class:`~sqlalchemy.orm.Query` keeps in its instances, and reads without going through ``_generate()``.
 _QUERY_STATE = ("_raw_columns", "_where_criteria", "_order_by_clauses", "session")
@@ -78,6 +79,20 @@ def is_flushing(session: Session) -> bool:
     :param session: the session
     """
     return session._flushing
+
+
+def savepoints_of(connection: Connection) -> set[str]:
+    """Find the savepoints that are open on a connection.
+
+    :param connection: the connection
+    :returns: their names, which later events have, and the event of their beginning has not
+    """
+    names = set()
+    savepoint: Any = connection.get_nested_transaction()
+    while savepoint is not None:
+        names.add(savepoint._savepoint)
+        savepoint = savepoint._previous_nested
+    return names
 
 
 def _of_the_plain_query(name: str, in_memory: _Reads, as_query: Callable[[Any], Any]) -> property:

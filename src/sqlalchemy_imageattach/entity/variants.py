@@ -21,18 +21,14 @@ from ..exc import ImageNotFoundError
 from ..imaging import ImagePolicy
 from ..naming import FileKey
 from ..store import Store
+from ..transactions.info_keys import POLICY_KEY, VARIANTS_KEY
 from ..transactions.which_store import find_store
 from ..variants.html import by_html_names
 from ..variants.markup import ANY_SIZE, Choice, picture_of, preload_link_of, srcset_of
 from ..variants.transform import Source, Transform
 from ..variants.variant import Original, Variant, variant_of
 
-__all__ = ("POLICY_KEY", "VARIANTS_KEY", "WithVariants")
-
-#: The key in the ``info`` of a relationship under which :func:`~.entity.image_attachment` leaves its policy.
-POLICY_KEY = "image_policy"
-#: The key in the ``info`` of a relationship under which :func:`~.entity.image_attachment` leaves its presets.
-VARIANTS_KEY = "image_variants"
+__all__ = ("WithVariants",)
 
 # What a page needs of an image further down.
 _IMG_ATTRIBUTES: Mapping[str, object] = {"loading": "lazy", "decoding": "async"}

@@ -21,7 +21,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..exc import MissingDependencyError
-from .sending import FAILED_SEND_KEY, FailedSend, enqueue
+from ..transactions.info_keys import FAILED_SEND_KEY
+from .sending import FailedSend, enqueue
 
 try:
     from .image_tasks import PARTITION_SIZE, ImageTasks

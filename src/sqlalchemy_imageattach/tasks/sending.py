@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
+from ..transactions.info_keys import FAILED_SEND_KEY
 from ..transactions.ledger import ledger_of
 
 try:
@@ -26,12 +27,9 @@ try:
 except ImportError:
     Signature = None
 
-__all__ = ("FAILED_SEND_KEY", "FailedSend", "enqueue")
+__all__ = ("FailedSend", "enqueue")
 
 logger = logging.getLogger("sqlalchemy_imageattach")
-
-#: The key in ``Session.info`` under which a callback may be given that takes a :class:`FailedSend`.
-FAILED_SEND_KEY = "image_send_failed"
 
 
 class FailedSend(NamedTuple):

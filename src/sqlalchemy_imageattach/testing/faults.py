@@ -23,7 +23,7 @@ from ..exc import StoreError
 from ..naming import FileKey, StorableImage
 from ..store import Store
 from ..stores.layered import LayeredStore
-from ..transactions.ledger import FAILED_DELETE_KEY
+from ..transactions import FAILED_DELETE_KEY
 
 __all__ = ("FaultContract",)
 

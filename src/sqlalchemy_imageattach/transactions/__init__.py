@@ -11,11 +11,13 @@
     ledger         when that happens: with which transaction
     entries        one file that is put or deleted, and how that is undone
     connections    transactions that several sessions share
+    listeners      which event each of them hears, in order
+    info_keys      what stands in the info of sessions and connections
 """
 
 from __future__ import annotations
 
 from .entries import FailedDelete
-from .ledger import FAILED_DELETE_KEY
+from .info_keys import FAILED_DELETE_KEY
 
 __all__ = ("FAILED_DELETE_KEY", "FailedDelete")

@@ -23,10 +23,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from .entries import Note, Report, abandon, settle, undo
+from .info_keys import COMMITTED_KEY
 
 __all__ = ("Joined", "is_in_doubt", "watch", "watch_savepoints")
-
-_INFO_KEY = "_sqlalchemy_imageattach_committed"
 
 #: The connections that were told to commit, and have not answered with an error.
 _commits: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -74,10 +73,11 @@ class Joined:
         self._process = os.getpid()
 
     @classmethod
-    def take(cls, connection: Connection, notes: list[Note], report: Report | None) -> None:
+    def take(cls, connection: Connection, savepoints: set[str], notes: list[Note], report: Report | None) -> None:
         """Hand over what a session noted.
 
         :param connection: the connection, with a transaction open
+        :param savepoints: the names of its open savepoints
         :param notes: what was noted
         :param report: who is told of each file that could not be deleted
         """
@@ -85,12 +85,7 @@ class Joined:
         if joined is None:
             joined = cls._all[connection] = cls()
             weakref.finalize(connection, joined.abandon).atexit = False
-        names = set()
-        savepoint: Any = connection.get_nested_transaction()
-        while savepoint is not None:
-            names.add(savepoint._savepoint)
-            savepoint = savepoint._previous_nested
-        joined._parts.append((names, notes))
+        joined._parts.append((savepoints, notes))
         joined._report = report or joined._report
 
     @classmethod
@@ -121,11 +116,11 @@ class Joined:
         parts, self._parts = self._parts, []
         if parts:
             notes = [note for _, part in parts for note in part]
-            connection.info.setdefault(_INFO_KEY, []).append((notes, self._report))
+            connection.info.setdefault(COMMITTED_KEY, []).append((notes, self._report))
 
 
 def _settle_committed(info: dict[Any, Any]) -> None:
-    for notes, report in info.pop(_INFO_KEY, ()):
+    for notes, report in info.pop(COMMITTED_KEY, ()):
         settle(notes, report)
 
 
@@ -164,7 +159,7 @@ def _on_error(context: Any) -> None:
     if connection is not None and connection in _commits and not context.is_disconnect:
         # The database answered: no.
         _commits.discard(connection)
-        for notes, _ in connection.info.pop(_INFO_KEY, ()):
+        for notes, _ in connection.info.pop(COMMITTED_KEY, ()):
             undo(notes)
 
 

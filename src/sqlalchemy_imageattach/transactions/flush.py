@@ -18,7 +18,7 @@ import weakref
 from functools import cached_property, partial
 from typing import Any, cast
 
-from sqlalchemy import event, inspect
+from sqlalchemy import inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction, UOWTransaction
@@ -28,32 +28,24 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from ..context import current_store
 from ..naming import FileKey, new_revision
+from .info_keys import FLUSH_KEY
 from .ledger import ledger_of
 from .pending import attach_copy, attachment_of
 from .rows import CurrentFile, lock_deleted, lock_rows, replace_all
 from .which_store import find_store, remember_store_of_file
 
-__all__ = ("listen_to_images",)
+__all__ = (
+    "after_delete",
+    "after_insert_or_update",
+    "after_transaction_end",
+    "before_delete",
+    "before_flush",
+    "before_insert",
+    "before_update",
+)
 
-_INFO_KEY = "_sqlalchemy_imageattach_flush"
 #: What no row has.
 _NO_WIDTH = -1
-
-
-def listen_to_images(image_class: type[Any]) -> None:
-    """Have the ledgers told of every row of the classes that are mapped as images.
-
-    :param image_class: the mixin of all images
-    """
-    for name, listener in (
-        ("before_insert", _before_insert),
-        ("before_update", _before_update),
-        ("before_delete", _before_delete),
-        ("after_insert", _after_insert_or_update),
-        ("after_update", _after_insert_or_update),
-        ("after_delete", _after_delete),
-    ):
-        event.listen(image_class, name, listener, propagate=True, raw=True)
 
 
 class _Flush:
@@ -202,23 +194,21 @@ def _flush_of(session: Session | None) -> _Flush:
             "expected an image that is flushed to be in the session, and it was expunged before a rollback brought it "
             "back; roll back, close the session and load it anew"
         )
-    flush: _Flush = session.info[_INFO_KEY]
+    flush: _Flush = session.info[FLUSH_KEY]
     return flush
 
 
-@event.listens_for(Session, "before_flush")
-def _before_flush(session: Session, context: UOWTransaction, instances: Any) -> None:
+def before_flush(session: Session, context: UOWTransaction, instances: Any) -> None:
     replace_all(session)
-    session.info[_INFO_KEY] = _Flush(context)
+    session.info[FLUSH_KEY] = _Flush(context)
 
 
-@event.listens_for(Session, "after_transaction_end")
-def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
+def after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
     # A flush has a transaction of its own, and it may have failed.
-    session.info.pop(_INFO_KEY, None)
+    session.info.pop(FLUSH_KEY, None)
 
 
-def _before_insert(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+def before_insert(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     image: Any = state.obj()
     attach_copy(image)
     attachment = attachment_of(image)
@@ -238,17 +228,17 @@ def _before_insert(mapper: Mapper[Any], connection: Connection, state: InstanceS
     _flush_of(state.session).doom_replaced(connection, state)
 
 
-def _before_update(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+def before_update(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     _flush_of(state.session).follow(connection, state)
 
 
-def _before_delete(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+def before_delete(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     if not _flush_of(state.session).doom(connection, state):
         # The row is gone.  Another one may come under its key any moment, and that is not to be deleted unseen.
         set_committed_value(state.obj(), "width", _NO_WIDTH)
 
 
-def _after_insert_or_update(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+def after_insert_or_update(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     session, image = state.session, cast("Any", state.obj())
     assert session is not None
     flush = _flush_of(session)
@@ -264,7 +254,7 @@ def _after_insert_or_update(mapper: Mapper[Any], connection: Connection, state: 
     ledger_of(session).put(session, connection, attachment.store, key, not image.original, attachment.open, attachment)
 
 
-def _after_delete(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
+def after_delete(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     if state.dict.get("width") == _NO_WIDTH:
         assert state.key is not None
         set_committed_value(state.obj(), "width", state.key[1][mapper.primary_key.index(mapper.columns["width"])])

@@ -27,7 +27,6 @@ import weakref
 from collections.abc import Callable
 from typing import IO
 
-from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
@@ -35,11 +34,10 @@ from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
 from ..concurrency import call_all
 from ..naming import FileKey
 from ..store import Store
-from .connections import Joined, is_in_doubt, watch, watch_savepoints
+from .connections import Joined, is_in_doubt, watch
 from .entries import (
     AfterCommit,
     Delete,
-    FailedDelete,
     Note,
     Put,
     Report,
@@ -49,19 +47,12 @@ from .entries import (
     undo,
     undo_abandoned,
 )
+from .info_keys import FAILED_DELETE_KEY, LEDGER_KEY
 from .pending import Attachment
 
-__all__ = (
-    "FAILED_DELETE_KEY",
-    "FailedDelete",
-    "Ledger",
-    "ledger_of",
-)
+__all__ = ("Ledger", "after_commit", "after_flush", "after_transaction_end", "ledger_of")
 
-#: The key in ``Session.info`` under which a callback may be given that takes a :class:`FailedDelete`.
-FAILED_DELETE_KEY = "image_delete_failed"
-
-_INFO_KEY = "_sqlalchemy_imageattach_ledger"
+SavepointsOf = Callable[[Connection], set[str]]
 
 
 class Ledger:
@@ -152,11 +143,12 @@ class Ledger:
         if frame is not None:
             frame.is_committed = True
 
-    def end(self, session: Session, transaction: SessionTransaction) -> None:
+    def end(self, session: Session, transaction: SessionTransaction, savepoints_of: SavepointsOf) -> None:
         """Settle, undo or hand on what a transaction noted, now that it ended.
 
         :param session: its session
         :param transaction: a root transaction, a savepoint, or the marker of a flush
+        :param savepoints_of: gives the names of the savepoints that are open on a connection
         """
         self._queue.clear()
         frame = self._find(transaction)
@@ -178,7 +170,7 @@ class Ledger:
         else:
             joined = [connection for connection in frame.connections if connection.in_transaction()]
             if joined:
-                Joined.take(joined[0], frame.notes, self._report)
+                Joined.take(joined[0], savepoints_of(joined[0]), frame.notes, self._report)
             else:
                 settle(frame.notes, self._report)
 
@@ -218,7 +210,7 @@ def ledger_of(session: Session) -> Ledger:
     """
     ledger = _find_ledger(session)
     if ledger is None:
-        ledger = session.info[_INFO_KEY] = Ledger(session.info.get(FAILED_DELETE_KEY))
+        ledger = session.info[LEDGER_KEY] = Ledger(session.info.get(FAILED_DELETE_KEY))
         weakref.finalize(session, ledger.abandon).atexit = False
     return ledger
 
@@ -236,7 +228,7 @@ class _Frame:
 
 
 def _find_ledger(session: Session) -> Ledger | None:
-    ledger: Ledger | None = session.info.get(_INFO_KEY)
+    ledger: Ledger | None = session.info.get(LEDGER_KEY)
     return ledger
 
 
@@ -251,28 +243,20 @@ def _boundary(transaction: SessionTransaction | None) -> SessionTransaction | No
     return transaction
 
 
-@event.listens_for(Session, "after_begin")
-def _after_begin(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-    watch_savepoints(connection)
-
-
-@event.listens_for(Session, "after_flush")
-def _after_flush(session: Session, flush_context: UOWTransaction) -> None:
+def after_flush(session: Session, flush_context: UOWTransaction) -> None:
     ledger = _find_ledger(session)
     if ledger is not None:
         ledger.carry_out()
 
 
-@event.listens_for(Session, "after_commit")
-def _after_commit(session: Session) -> None:
+def after_commit(session: Session) -> None:
     ledger, transaction = _find_ledger(session), _innermost(session)
     if ledger is not None and transaction is not None:
         ledger.mark_committed(transaction)
 
 
-@event.listens_for(Session, "after_transaction_end")
-def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
+def after_transaction_end(savepoints_of: SavepointsOf, session: Session, transaction: SessionTransaction) -> None:
     ledger = _find_ledger(session)
     if ledger is not None:
-        ledger.end(session, transaction)
+        ledger.end(session, transaction, savepoints_of)
     undo_abandoned()

@@ -15,7 +15,7 @@ import weakref
 from functools import partial
 from typing import Any
 
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session
 from sqlalchemy.orm.attributes import set_committed_value
@@ -25,33 +25,36 @@ from ..naming import FileKey
 from .ledger import ledger_of
 from .which_store import find_store, remember_store_of_file
 
-__all__ = ("listen_to_owners",)
+__all__ = ("follow_owner",)
 
 _Relationships = tuple[RelationshipProperty[Any], ...]
 
 
-def listen_to_owners(image_class: type[Any]) -> None:
-    """Have files follow their rows when the database changes the rows' keys along with those of their owners.
+_known: weakref.WeakKeyDictionary[Mapper[Any], _Relationships] = weakref.WeakKeyDictionary()
+
+
+def follow_owner(
+    image_class: type[Any], mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]
+) -> None:
+    """Have files follow their rows when the database has changed the rows' keys along with that of their owner.
 
     :param image_class: the mixin of all images
+    :param mapper: the mapper of an entity that was updated
+    :param connection: the connection of the flush
+    :param state: the state of the entity
     """
-    known: weakref.WeakKeyDictionary[Mapper[Any], _Relationships] = weakref.WeakKeyDictionary()
-
-    def after_update(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
-        relationships = known.get(mapper)
-        if relationships is None:
-            relationships = known[mapper] = tuple(
-                relationship
-                for relationship in mapper.relationships
-                if issubclass(relationship.mapper.class_, image_class)
-                and relationship.direction is RelationshipDirection.ONETOMANY
-                and relationship.passive_updates
-                and not relationship.viewonly
-            )
-        for relationship in relationships:
-            _follow(connection, state, relationship)
-
-    event.listen(Mapper, "after_update", after_update, raw=True)
+    relationships = _known.get(mapper)
+    if relationships is None:
+        relationships = _known[mapper] = tuple(
+            relationship
+            for relationship in mapper.relationships
+            if issubclass(relationship.mapper.class_, image_class)
+            and relationship.direction is RelationshipDirection.ONETOMANY
+            and relationship.passive_updates
+            and not relationship.viewonly
+        )
+    for relationship in relationships:
+        _follow(connection, state, relationship)
 
 
 def _follow(connection: Connection, owner: InstanceState[Any], relationship: RelationshipProperty[Any]) -> None:

@@ -16,21 +16,14 @@ from ..context import LocalProxyStore
 from ..exc import ContextError
 from ..naming import FileKey
 from ..store import Store
+from .info_keys import INFO_KEY, STORES_KEY
 from .pending import ATTRIBUTE, Attachment, attachment_of
 
 __all__ = (
-    "INFO_KEY",
     "find_store",
     "remember_store",
     "remember_store_of_file",
 )
-
-
-#: The key in ``Session.info``, and in the ``info`` of a relationship, under which a default store may be given.
-INFO_KEY = "image_store"
-
-
-_STORES_KEY = "_sqlalchemy_imageattach_stores"
 
 
 def find_store(
@@ -92,7 +85,7 @@ def remember_store_of_file(session: Session, key: FileKey, store: Store) -> None
     :param store: the store
     """
     if session.info.get(INFO_KEY) is not store:
-        session.info.setdefault(_STORES_KEY, {})[key] = store
+        session.info.setdefault(STORES_KEY, {})[key] = store
 
 
 def _known_store(image: Any) -> Store | None:
@@ -102,7 +95,7 @@ def _known_store(image: Any) -> Store | None:
     if image is None:
         return None
     session = object_session(image)
-    stores: dict[FileKey, Store] = {} if session is None else session.info.get(_STORES_KEY, {})
+    stores: dict[FileKey, Store] = {} if session is None else session.info.get(STORES_KEY, {})
     return stores.get(FileKey.of(image)) if stores else None
 
 
