@@ -16,6 +16,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from models import Album, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.context import store_context
+from sqlalchemy_imageattach.entity.sqlalchemy_internals import savepoints_of
 from sqlalchemy_imageattach.exc import ContextError, InvalidImageError, StoreError
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.transactions import FailedDelete
@@ -286,11 +287,14 @@ def test_the_end_of_a_forked_process_touches_no_file_of_a_transaction_of_its_par
     session.flush()
     child = os.fork()
     if child == 0:
-        ledger_of(session).end(session, session.get_transaction())
-        ledger_of(session).abandon()
-        undo_abandoned()
-        os._exit(0)
-    os.waitpid(child, 0)
+        try:
+            ledger_of(session).end(session, session.get_transaction(), savepoints_of)
+            ledger_of(session).abandon()
+            undo_abandoned()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
     session.commit()
     agree(GREEN)
 
