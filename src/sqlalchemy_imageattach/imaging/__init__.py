@@ -36,8 +36,9 @@ from .engines.pool import isolate
 from .formats import read_header, sniff
 from .headers.header import HELD_BYTES, Header
 from .policy import ImageInfo, ImagePolicy, Resized
+from .privacy import strip_metadata
 from .source import opened
-from .types import VECTOR_TYPES, thumbnail_type
+from .types import ALL_TYPES, VECTOR_TYPES, thumbnail_type
 
 if TYPE_CHECKING:
     import pyvips
@@ -50,6 +51,7 @@ __all__ = (
     "Resized",
     "attention",
     "check_filter",
+    "is_plain",
     "isolate",
     "probe",
     "resize",
@@ -90,6 +92,29 @@ def _checked_header(data: memoryview, policy: ImagePolicy) -> Header:
     header = read_header(data, mimetype)
     policy.check(header.info, header.weight)
     return header
+
+
+def is_plain(file: IO[bytes], policy: ImagePolicy = _DEFAULT_POLICY) -> bool:
+    """Tells whether an image may be shown to anybody as it is: upright, in sRGB, and without metadata.
+
+    :param file: the image, as for :func:`probe`
+    :param policy: what is accepted
+    :returns: false also for types whose metadata is not known
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the image is not accepted
+
+    >>> import io
+    >>> is_plain(io.BytesIO(b'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"/>'))
+    False
+    """
+    with opened(file, policy.check_bytes) as data:
+        header = _checked_header(data, policy)
+        if header.orientation != 1 or header.profile is not None or header.mimetype not in ALL_TYPES - VECTOR_TYPES:
+            return False
+        try:
+            with strip_metadata(file, header.info) as stripped:
+                return stripped.read() == data
+        except InvalidImageError:
+            return False
 
 
 def attention(

@@ -7,9 +7,11 @@ of decoding hold, and they are checked before anything is decoded.
 from __future__ import annotations
 
 import dataclasses
+import io
 from typing import IO
 
-from ..imaging import ImagePolicy, attention, probe, resize
+from ..file import spooled
+from ..imaging import ImagePolicy, attention, is_plain, probe, resize
 from ..imaging.types import ANIMATED_TYPES
 from .geometry import Window, inside
 from .recipe import Recipe
@@ -53,7 +55,7 @@ def make(file: IO[bytes], recipe: Recipe, original: tuple[int, int], policy: Ima
         window = x, y, *shape
     area = size if window is None else window[2:]
     width, height = inside(area, recipe[:2]) if recipe.padded else recipe[:2]
-    return resize(
+    made = resize(
         file,
         info,
         width,
@@ -66,6 +68,18 @@ def make(file: IO[bytes], recipe: Recipe, original: tuple[int, int], policy: Ima
         first_frame=recipe.first_frame or recipe.mimetype not in ANIMATED_TYPES,
         policy=policy,
     ).file
+    is_same = window is None and not recipe.padded and recipe[:3] == (*size, info.mimetype) and not recipe.first_frame
+    if not is_same or recipe.background is not None or _bytes_of(file) > _bytes_of(made) or not is_plain(file, policy):
+        return made
+    # Nothing is gained by encoding it anew, and some quality lost.
+    made.close()
+    return spooled(file)
+
+
+def _bytes_of(file: IO[bytes]) -> int:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return size
 
 
 def _centred(size: tuple[int, int], area: tuple[int, int]) -> Window:
