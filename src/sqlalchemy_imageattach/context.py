@@ -18,17 +18,18 @@ must always be true that
 from __future__ import annotations
 
 import asyncio
+import datetime
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import IO, Any
 
 from .exc import ContextError
 from .naming import FileKey, StorableImage
-from .store import Store, StoredFile
+from .store import Store, StoredFile, check_store
 
 __all__ = (
     "ContextError",
@@ -76,8 +77,7 @@ def push_store_context(store: Store) -> None:
     :param store: the store
     :raises TypeError: when ``store`` is no :class:`~sqlalchemy_imageattach.store.Store`
     """
-    if not isinstance(store, Store):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers need not be typed
-        raise TypeError(f"store must be an instance of sqlalchemy_imageattach.store.Store, not {store!r}")
+    check_store("store", store)
     _replace((*_stack.get(), store))
 
 
@@ -216,6 +216,10 @@ class LocalProxyStore(Store):
     def workers(self) -> int:  # type: ignore[override]  # a proxy has none of its own to set
         return self.get_current_object().workers
 
+    @property
+    def variants(self) -> object | None:  # type: ignore[override]
+        return self.get_current_object().variants
+
     def takes_revision(self) -> bool:
         result: bool = self._call("takes_revision")
         return result
@@ -240,6 +244,21 @@ class LocalProxyStore(Store):
 
     def list_files(self) -> Iterator[StoredFile]:
         result: Iterator[StoredFile] = self._call("list_files")
+        return result
+
+    def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
+        result: Iterator[StoredFile] = self._call("list_variants", original)
+        return result
+
+    def delete_variants(self, original: FileKey) -> None:
+        self._call("delete_variants", original)
+
+    def alone(self, key: FileKey) -> AbstractContextManager[None]:
+        result: AbstractContextManager[None] = self._call("alone", key)
+        return result
+
+    def now(self) -> datetime.datetime:
+        result: datetime.datetime = self._call("now")
         return result
 
     def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:

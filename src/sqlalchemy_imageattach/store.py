@@ -379,10 +379,10 @@ def check_store(name: str, value: object) -> None:
 
     >>> check_store("store", "images/")
     Traceback (most recent call last):
-    TypeError: expected store to be a sqlalchemy_imageattach.store.Store, got 'images/'
+    TypeError: expected an instance of sqlalchemy_imageattach.store.Store as store, got 'images/'
     """
     if not isinstance(value, Store):
-        raise TypeError(f"expected {name} to be a sqlalchemy_imageattach.store.Store, got {value!r}")
+        raise TypeError(f"expected an instance of sqlalchemy_imageattach.store.Store as {name}, got {value!r}")
 
 
 def may_hold(store: Store, key: FileKey) -> bool:

@@ -12,18 +12,20 @@ the job began, and whether it ended.  All of it can be written as JSON.  It must
 from __future__ import annotations
 
 import datetime
+import io
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy.orm import Mapper
 
 from ..exc import CheckpointError
+from ..file import send, write_aside
 from ..store import Store
 from ..stores.memory import MemoryStore
 from .keys import class_name, key_from_json, key_to_json
@@ -164,7 +166,8 @@ class Checkpoint:
         if self._mapping is not None:
             self._mapping.update(content)
         elif self._path is not None:
-            _write_file(self._path, json.dumps(content, indent=2))
+            text = io.BytesIO(json.dumps(content, indent=2).encode())
+            write_aside(os.fspath(self._path), partial(send, text))
         self._is_written, self._written_at = True, time.monotonic()
 
 
@@ -200,20 +203,6 @@ def _read(path: Path | None) -> dict[str, Any]:
     if not isinstance(found, dict) or not found:
         raise CheckpointError(f"expected {path} to be a checkpoint, a JSON object; remove it to begin anew")
     return found
-
-
-def _write_file(path: Path, content: str) -> None:
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            # Before it is renamed: a rename may be on the disk before what was written.
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def _now() -> datetime.datetime:

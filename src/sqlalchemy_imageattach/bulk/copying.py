@@ -19,16 +19,15 @@ from contextlib import contextmanager
 from typing import IO, Any, NamedTuple, cast
 
 from ..exc import InvalidImageError, MissingDependencyError, StoreError
-from ..file import FileProxy, is_seekable, spooled
+from ..file import BLOCK_SIZE, FileProxy, is_seekable, spooled
 from ..imaging import probe
 from ..imaging.policy import ANYTHING
 from ..naming import FileKey
-from ..store import Store, holds, is_missing
+from ..store import Store, check_store, holds, is_missing
 from ..transactions.which_store import find_store
 
 __all__ = ("Copier",)
 
-_BLOCK_SIZE = 1 << 16
 
 # A JPEG or a PNG of one block, to its end marker: with that, most files need no closer look, which takes as long as all
 # the rest.
@@ -81,7 +80,7 @@ class Copier:
         with FileProxy(file):
             if not self.verify:
                 return self._put(file if self._throttle is None else _Metered(file, self._throttle), key, reproducible)
-            head = getattr(file, "read1", file.read)(_BLOCK_SIZE)
+            head = getattr(file, "read1", file.read)(BLOCK_SIZE)
             if _WHOLE.fullmatch(head):
                 return self._put(_Metered(file, self._throttle, head), key, reproducible)
             with _rewound(file, head) as whole:
@@ -195,7 +194,7 @@ class _Metered:
         # Files of the system read twice at their end to fill a whole block, unless they need not.
         read = getattr(self._file, "read1", self._file.read)
         while not self._is_at_end:
-            if block := read(_BLOCK_SIZE):
+            if block := read(BLOCK_SIZE):
                 self._note(block)
             else:
                 self._is_at_end = True
@@ -246,7 +245,6 @@ def _rewound(file: IO[bytes], head: bytes) -> Iterator[IO[bytes]]:
 
 
 def _resolved(name: str, store: Store) -> Store:
-    if not isinstance(store, Store):
-        raise TypeError(f"{name} must be an instance of sqlalchemy_imageattach.store.Store, not {store!r}")
+    check_store(name, store)
     # A plan may be executed in another context than it was made in.
     return find_store(store)

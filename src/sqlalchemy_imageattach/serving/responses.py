@@ -27,7 +27,7 @@ from ..naming import mimetype_of
 from .conditions import conditional_status, requested_range
 from .resources import Found, NotServed, Pending, Source, etag_of
 
-__all__ = ("DEFAULT_RULES", "REQUEST_HEADERS", "Body", "Request", "Response", "Rules", "respond")
+__all__ = ("DEFAULT_RULES", "REASONS", "REQUEST_HEADERS", "SMALL", "Body", "Request", "Response", "Rules", "respond")
 
 _log = logging.getLogger("sqlalchemy_imageattach.serving")
 

@@ -40,7 +40,7 @@ class ServerMiddleware:
         app: WSGIApplication,
         url_path: str,
         source: Source,
-        block_size: int = 1 << 16,
+        block_size: int = SMALL,
         *,
         rules: Rules = DEFAULT_RULES,
         hosts: Hosts | None = None,

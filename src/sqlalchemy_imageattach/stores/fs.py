@@ -39,7 +39,7 @@ from ..naming import FileKey, folder_of_variants, former_names_of, guess_extensi
 from ..serving.asgi import ASGIApplication, ImageServer
 from ..serving.hosts import ANY_HOST, Hosts
 from ..serving.resources import Folder, Source
-from ..serving.responses import DEFAULT_RULES, Rules
+from ..serving.responses import DEFAULT_RULES, SMALL, Rules
 from ..serving.wsgi import ServerMiddleware, StaticServerMiddleware
 from ..store import StoredFile
 from ..variants.served import with_variants
@@ -328,7 +328,7 @@ class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
         >>> app = store.wsgi_middleware(demo_app)
         """
         rules = self.rules_with(cors)
-        made = StaticServerMiddleware(app, self.prefix, self._folder, 1 << 16, rules=rules, hosts=self.hosts)
+        made = StaticServerMiddleware(app, self.prefix, self._folder, SMALL, rules=rules, hosts=self.hosts)
         made.source = self.source()
         return made
 

@@ -25,7 +25,7 @@ from ..entity import Image
 from ..migration import migrate_class
 from ..naming import FileKey
 from ..rebuilding import make_thumbnails
-from ..store import Store, is_missing
+from ..store import Store, check_store, is_missing
 
 __all__ = ("PASSING", "Operations")
 
@@ -61,8 +61,7 @@ class Operations:
         self.make_session = make_session
         self._stores = dict(stores)
         for name, store in self._stores.items():
-            if not isinstance(store, Store):
-                raise TypeError(f"expected an instance of Store as stores[{name!r}], got {store!r}")
+            check_store(f"stores[{name!r}]", store)
 
     def store(self, name: str) -> Store:
         """Find a store by its name.

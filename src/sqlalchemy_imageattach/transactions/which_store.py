@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapper, Session, object_session
 from ..context import LocalProxyStore
 from ..exc import ContextError
 from ..naming import FileKey
-from ..store import Store
+from ..store import Store, check_store
 from .info_keys import INFO_KEY, STORES_KEY
 from .pending import ATTRIBUTE, Attachment, attachment_of
 
@@ -46,8 +46,7 @@ def find_store(
     :raises ContextError: when there is none
     :raises TypeError: when it is no store
     """
-    if not isinstance(store, Store):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers need not be typed
-        raise TypeError(f"expected an instance of sqlalchemy_imageattach.store.Store as store, not {store!r}")
+    check_store("store", store)
     if not isinstance(store, LocalProxyStore):
         return store
     known = _known_store(image)
