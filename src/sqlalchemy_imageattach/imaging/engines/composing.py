@@ -29,7 +29,7 @@ def composed(
     :param width: of the canvas, in pixels
     :param height: of the canvas, in pixels
     :param decode: decodes the file of a frame
-    :returns: the canvas, which is drawn on again afterwards
+    :returns: the canvas, which is drawn on again afterwards, or a copy of it without alpha
     """
     canvas = Image.new("RGBA", (width, height), _CLEAR)
     for frame in frames:
@@ -40,11 +40,12 @@ def composed(
         picture = decode(frame.file)
         if all(size):
             part = picture.convert("RGBA").crop((0, 0, *size))
-            if frame.replaces:
+            if frame.replaces or picture.mode in ("L", "RGB"):
                 canvas.paste(part, box)
             else:
                 canvas.alpha_composite(part, box[:2])
-        yield canvas, frame.duration
+        is_opaque = canvas.getchannel("A").getextrema() == (255, 255)
+        yield canvas.convert("RGB") if is_opaque else canvas, frame.duration
         if before is not None:
             canvas.paste(before, box)
         elif frame.disposal == CLEARED and all(size):

@@ -66,8 +66,9 @@ def _write(job: Job, file: IO[bytes], frames: list[Image.Image], durations: list
     if job.mimetype == "image/gif" and vips_may_work():
         from . import libvips
 
-        rgba = b"".join(frame.convert("RGBA").tobytes() for frame in frames)
-        file.write(libvips.gif(rgba, *frames[0].size, [round(duration) for duration in durations], job.header.plays))
+        mode = "RGBA" if "A" in frames[0].mode else "RGB"
+        pixels = b"".join(frame.convert(mode).tobytes() for frame in frames)
+        file.write(libvips.gif(pixels, *frames[0].size, [round(duration) for duration in durations], job.header.plays))
         return
     if job.mimetype == "image/bmp" and "A" in frames[0].mode:
         file.write(bitmaps.with_alpha(frames[0].convert("RGBA")))
@@ -86,7 +87,7 @@ def _write(job: Job, file: IO[bytes], frames: list[Image.Image], durations: list
         frames = [_flattened(frames[0])]
     elif job.mimetype == "image/png" and job.colors and len(frames) == 1:
         frames = [_as_few_colors(frames[0], job.colors)]
-        options["optimize"] = True
+        options["compress_level"] = 9
     if len(frames) > 1:
         options |= {"save_all": True, "append_images": frames[1:], "duration": durations} | _plays(job)
     frames[0].save(file, **options)

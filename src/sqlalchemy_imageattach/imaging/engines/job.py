@@ -25,7 +25,7 @@ __all__ = (
 PIXELS_IN_MEMORY = 1_000_000
 
 # By how many colours an original has at most.
-_COLORS = ((0, 0), (4, 8), (64, 64))
+_COLORS = ((0, 0), (4, 16), (64, 96))
 
 # What is gained beyond costs many times its worth.
 _QUALITY = 85
@@ -113,10 +113,9 @@ class Job:
     def colors(self) -> int:
         """How many colours a PNG is to have at most, or 0 for as many as there are.
 
-        Between those of the original there are others; with more of them, a drawing at half its size would weigh twice
-        as much as the original.
+        Between those of the original there are others.
         """
-        return next((colors for most, colors in _COLORS if self.header.palette <= most), 128)
+        return next((colors for most, colors in _COLORS if self.header.palette <= most), 256)
 
     @property
     def stored_size(self) -> tuple[int, int]:

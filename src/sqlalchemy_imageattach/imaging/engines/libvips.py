@@ -52,13 +52,15 @@ def changed_pixels(pixels: bytes, width: int, height: int, bands: int, change: C
 def gif(pixels: bytes, width: int, height: int, durations: list[int], plays: int) -> bytes:
     """Encode a GIF.
 
-    :param pixels: red, green, blue and alpha of all frames, one below the other
+    :param pixels: red, green, blue and perhaps alpha of all frames, one below the other
     :param width: of each frame, in pixels
     :param height: of each frame, in pixels
     :param durations: how long each frame is shown, in milliseconds
     :param plays: how often all are, or 0 for without end
     """
-    image = pyvips.Image.new_from_memory(pixels, width, height * len(durations), 4, "uchar").copy(interpretation="srgb")
+    rows = height * len(durations)
+    image = pyvips.Image.new_from_memory(pixels, width, rows, len(pixels) // (width * rows), "uchar")
+    image = image.copy(interpretation="srgb")
     if len(durations) > 1:
         image.set_type(pyvips.GValue.gint_type, "page-height", height)
         image.set_type(pyvips.GValue.array_int_type, "delay", durations)

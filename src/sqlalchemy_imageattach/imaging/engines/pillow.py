@@ -215,7 +215,8 @@ def _frames(job: Job, size: tuple[int, int] | None) -> tuple[list[Image.Image], 
         made.append(_finished(job, image, size))
         durations.append(duration)
         if len(made) == job.frames:
-            return made, durations
+            mode = "RGBA" if any("A" in frame.mode for frame in made) else None
+            return [frame.convert(mode) for frame in made] if mode and len(made) > 1 else made, durations
     raise undecodable(job.header, f"it has {len(made)} frames, and says {job.frames}")
 
 

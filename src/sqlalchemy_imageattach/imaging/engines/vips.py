@@ -18,10 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
-from PIL import Image
-
 from ..headers import png, svg
-from .encoding import encoded
 from .filters import DEFAULT_FILTER
 from .job import PIXELS_IN_MEMORY, Job, disagreeing, undecodable
 from .libvips import changed, pyvips
@@ -30,14 +27,16 @@ __all__ = ("pixels", "resize")
 
 # Measured at 800x600 pixels: what is gained beyond these settings costs many times its worth.
 _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
+    # To scatter pixels costs more than it gains, and what is above the least effort is not seen.
+    "image/gif": (".gif", {"effort": 1, "dither": 0}),
     "image/jpeg": (".jpg", {}),
     "image/png": (".png", {"compression": 6, "filter": 0xF8}),
     "image/tiff": (".tif", {"compression": "deflate", "predictor": "horizontal"}),
     "image/webp": (".webp", {"effort": 2}),
 }
 
-# Few colours with alpha; for those without, Pillow is quicker, and can be asked for a number of them.
-_OF_FEW_COLORS = {"palette": True, "Q": 75, "dither": 0, "effort": 1, "compression": 9, "filter": 0x08}
+# With a better quality, a drawing at half its size would weigh twice as much as the original.
+_OF_A_PALETTE = {"palette": True, "Q": 65, "dither": 0, "effort": 1, "compression": 9, "filter": 0x08}
 
 # What a decoder does not let pass.  It says "truncated" of less in a TIFF than in other types.
 _FAILS_ON = {"image/tiff": "error"}
@@ -192,9 +191,7 @@ def _encoded(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
     if job.mimetype in ("image/jpeg", "image/webp"):
         options = options | ({"lossless": True} if lossless else {"Q": job.quality})
     elif job.mimetype == "image/png" and job.colors:
-        if not image.hasalpha():
-            return encoded(job, [_for_pillow(image)], [0])
-        options = options | _OF_FEW_COLORS
+        options = _OF_A_PALETTE | {"bitdepth": 4 if job.colors <= 16 else 8}
     width, height = image.width, image.height
     if width * height <= PIXELS_IN_MEMORY:
         return io.BytesIO(image.write_to_buffer(suffix, keep="none", **options)), width, height
@@ -204,11 +201,6 @@ def _encoded(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
         file.seek(0)
         stack.pop_all()
     return file, width, height
-
-
-def _for_pillow(image: pyvips.Image) -> Image.Image:
-    image = image.cast("uchar")
-    return Image.frombytes("RGB" if image.bands == 3 else "L", (image.width, image.height), image.write_to_memory())
 
 
 @contextlib.contextmanager

@@ -69,20 +69,27 @@ def screen_end(data: memoryview) -> int:
 
 def read(data: memoryview) -> Header:
     width, height = unpack("<HH", data, 6)
-    frames, plays = 0, 1
+    frames, plays, is_plain = 0, 1, True
     for kind, start, end in blocks(data):
         if kind == IMAGE:
             frames += 1
             left, top, frame_width, frame_height = unpack("<HHHH", data, start + 1)
             # Browsers grow the canvas for the first frame, and cut the others.
             if frames == 1:
+                # It covers the canvas, with colours that it has.
+                is_plain &= (left, top, frame_width, frame_height) == (0, 0, width, height)
+                is_plain &= (data[10] | data[start + 9]) & 0x80 != 0
                 width, height = max(width, left + frame_width), max(height, top + frame_height)
         elif kind == EXTENSION and bytes(data[start + 1 : start + 14]) in _LOOPS and end - start >= 19:
             (again,) = unpack("<H", data, start + 16)
             plays = again + 1 if again else 0
+        elif kind == EXTENSION and data[start + 1] == _CONTROL:
+            is_plain &= not data[start + 3] & HAS_CLEAR
     if frames == 0:
         raise damaged("the GIF has no picture")
-    return Header("image/gif", width, height, frames, weight=_WHOLE_CANVAS, composed=True, plays=plays)
+    return Header(
+        "image/gif", width, height, frames, weight=_WHOLE_CANVAS, composed=frames > 1 or not is_plain, plays=plays
+    )
 
 
 def frames(data: memoryview) -> Iterator[Frame]:
