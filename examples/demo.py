@@ -1,12 +1,12 @@
 """Starts the gallery on http://127.0.0.1:8000, and fills it with photographs if nobody is in it: ``make demo``.
 
-``PHOTOS`` may name a folder to take photographs from, a hundred at most, in place of those that scikit-image has;
-``DEMO_FOLDER`` the folder in which the gallery keeps everything; and ``DEMO_PORT`` another port.
+``make demo ARGS="--help"`` says what can be chosen; each option may come from the environment as well.
 """
 
 import os
 import tomllib
 import uuid
+from argparse import ArgumentParser
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,15 @@ def attach_photo(images: BaseImageSet[Any], photo: Path, caption: str) -> None:
 
 
 def main() -> None:
-    folder = Path(os.environ.get("DEMO_FOLDER", HERE / ".demo"))
+    parser = ArgumentParser("demo", description="A gallery of people and albums, on this machine.")
+    choose = parser.add_argument
+    choose("--port", type=int, default=os.environ.get("DEMO_PORT", "8000"), help="0 for any one (DEMO_PORT)")
+    photographs = "a folder to take photographs from, a hundred at most, in place of scikit-image's (PHOTOS)"
+    choose("--photos", type=Path, default=os.environ.get("PHOTOS"), help=photographs)
+    folder_help = "where the gallery keeps everything (DEMO_FOLDER)"
+    choose("--folder", type=Path, default=os.environ.get("DEMO_FOLDER", HERE / ".demo"), help=folder_help)
+    options = parser.parse_args()
+    folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{folder / 'gallery.sqlite'}")
     store = HttpExposedFileSystemStore(folder / "images")
@@ -53,15 +61,15 @@ def main() -> None:
     with store_context(store), Session(engine) as session:
         if session.scalars(select(Person).limit(1)).first() is None:
             print(f"Filling {folder} with photographs ...")
-            if "PHOTOS" in os.environ:
-                photos = Path(os.environ["PHOTOS"])
+            if options.photos:
+                photos: Path = options.photos
                 paths = [path for path in sorted(photos.rglob("*")) if path.suffix.lower() in SUFFIXES][:100]
                 names = {str(path.relative_to(photos)): path.stem for path in paths}
                 fill(session, photos, dict(list(names.items())[:12]), {photos.resolve().name: names})
             else:
                 photos = Path(str(distribution("scikit-image").locate_file("skimage/data")))
                 fill(session, photos, **tomllib.loads((HERE / "gallery/samples.toml").read_text()))
-    create_app(engine, store).run(port=int(os.environ.get("DEMO_PORT", "8000")))
+    create_app(engine, store).run(port=options.port)
 
 
 if __name__ == "__main__":

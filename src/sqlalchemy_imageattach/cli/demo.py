@@ -5,8 +5,8 @@ Where this is a checkout, with Flask beside it, the example application of the p
 
 from __future__ import annotations
 
-import os
 import runpy
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
@@ -69,7 +69,7 @@ def serve(photos: Sequence[Path], port: int) -> None:
     :param port: the port on 127.0.0.1; 0 for any
     """
     if not photos and _EXAMPLE.is_file() and find_spec("flask") is not None:
-        os.environ["DEMO_PORT"] = str(port)
+        sys.argv = [str(_EXAMPLE), f"--port={port}"]
         runpy.run_path(str(_EXAMPLE), run_name="__main__")
         return
     with tempfile.TemporaryDirectory(prefix="imageattach-demo-") as folder:
