@@ -10,14 +10,15 @@ import hypothesis
 import pytest
 import sqlalchemy.orm
 
-import services
+import databases
+import parts
 
 # No deadlines: on a machine that does other things as well, they are wrong now and then.  Whether a change may land
 # must not depend on chance, so that there the same examples are tried each time; `make soak` looks for new ones.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=200, print_blob=True, derandomize=True)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=100_000, print_blob=True)
-hypothesis.settings.load_profile("ci" if services.has_to_be_complete() else "default")
+hypothesis.settings.load_profile("ci" if parts.has_to_be_complete() else "default")
 
 # A shell starts what runs in the background with Ctrl-C ignored, and the programs that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -38,7 +39,7 @@ def _doctest_names(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     from sqlalchemy_imageattach.context import store_context
     from sqlalchemy_imageattach.stores.memory import MemoryStore
 
-    engine = services.make_engine("sqlite://")
+    engine = databases.make_engine("sqlite://")
     models.Base.metadata.create_all(engine)
     with sqlalchemy.orm.Session(engine) as session:
         session.add(user := models.User(name="name"))

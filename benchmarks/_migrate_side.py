@@ -98,14 +98,14 @@ def synced():
 
 def s3():
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    import services
+    import parts
     from sqlalchemy_imageattach.stores.s3 import S3Store
 
     return S3Store(
-        services.S3_BUCKET,
-        access_key=services.S3_ACCESS_KEY,
-        secret_key=services.S3_SECRET_KEY,
-        region=services.S3_REGION,
+        parts.S3_BUCKET,
+        access_key=parts.S3_ACCESS_KEY,
+        secret_key=parts.S3_SECRET_KEY,
+        region=parts.S3_REGION,
         endpoint_url=sys.argv[4],
         prefix=secrets.token_hex(8),
     )

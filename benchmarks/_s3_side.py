@@ -21,7 +21,7 @@ from pathlib import Path
 library, endpoint = sys.argv[1], sys.argv[2]
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from services import S3_ACCESS_KEY, S3_BUCKET, S3_REGION, S3_SECRET_KEY
+from parts import S3_ACCESS_KEY, S3_BUCKET, S3_REGION, S3_SECRET_KEY
 
 CONTENT = os.urandom(50_000)
 prefix = secrets.token_hex(8)

@@ -12,7 +12,7 @@ from pathlib import Path
 from _sides import ROOT, Side, in_turn, original_python, report
 
 sys.path.insert(0, str(ROOT / "tests"))
-import services
+import parts
 
 
 def folder_to_folder(folder: Path, rounds: int, files: int) -> None:
@@ -59,9 +59,9 @@ def main() -> None:
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as folder, tempfile.TemporaryDirectory() as data:
         folder_to_folder(Path(folder), arguments.rounds, arguments.files)
-        running = services.Services(Path(data))
+        running = parts.Parts(Path(data))
         try:
-            folder_to_s3(Path(folder), running.get(services.s3), arguments.rounds, arguments.files // 20)
+            folder_to_s3(Path(folder), running.get(parts.s3), arguments.rounds, arguments.files // 20)
         finally:
             running.stop()
 

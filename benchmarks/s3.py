@@ -18,7 +18,7 @@ from pathlib import Path
 from _sides import ROOT, Side, in_turn, report
 
 sys.path.insert(0, str(ROOT / "tests"))
-import services
+import parts
 
 SIDES = {"this library": "ours", "obstore by hand": "obstore", "boto3": "boto3"}
 
@@ -83,9 +83,9 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=1024)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        running = services.Services(Path(folder))
+        running = parts.Parts(Path(folder))
         try:
-            address = running.get(services.s3)
+            address = running.get(parts.s3)
             compare(address, arguments.rounds, arguments.files)
             flush_with_latency(address, arguments.rounds)
             attach_large(address, arguments.megabytes)

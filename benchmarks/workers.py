@@ -24,7 +24,8 @@ from _sides import ROOT, report
 sys.path.insert(0, str(ROOT / "tests"))
 from sqlalchemy import insert
 
-import services
+import databases
+import parts
 
 #: The queue that only the first worker takes from, and the one that all three take from.
 QUEUES = {"1 worker": "one", "3 workers": "three"}
@@ -134,10 +135,10 @@ def main() -> None:
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as folder, tempfile.TemporaryDirectory() as data:
         Path(data).chmod(0o755)  # PostgreSQL runs as another user when this runs as root
-        running = services.Services(Path(data))
+        running = parts.Parts(Path(data))
         try:
-            broker = f"{running.get(services.redis)}/0"
-            with services.fresh_database(running.get(services.postgresql)) as url:
+            broker = f"{running.get(parts.redis)}/0"
+            with databases.fresh_database(running.get(databases.postgresql)) as url:
                 database = url.render_as_string(hide_password=False)
                 os.environ["IMAGEATTACH_BENCHMARK"] = json.dumps([broker, database, folder])
                 import _workers_app as application

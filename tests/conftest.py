@@ -7,7 +7,6 @@ A test that asks for a part that this machine does not have is skipped, and says
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,8 +17,11 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from sqlalchemy.engine import URL, Engine, make_url
 
-import services
-from services import Services, Started, Unavailable, has_to_be_complete
+import databases
+import parts
+import processes
+from parts import Parts, has_to_be_complete
+from processes import Started, Unavailable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 # Programs for the type checkers: they are read, not run.
 collect_ignore = ["typing"]
 
-#: Where the processes of one run find each other's services; the first one sets it.
+#: Where the processes of one run find each other's parts; the first one sets it.
 RUN = "IMAGEATTACH_TEST_RUN"
 
 
@@ -41,9 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    running = Services(Path(os.environ.pop(RUN)))
+    databases.drop_idle_databases()
+    running = Parts(Path(os.environ.pop(RUN)))
     if hasattr(config, "workerinput"):
-        running.leave()
+        processes.leave()
     else:
         running.stop()
 
@@ -62,8 +65,8 @@ def missing(reason: str) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def have() -> Callable[[Callable[[Path], Started]], str]:
-    """Gives the address of a part of :mod:`services`, or ends the test."""
-    running = Services(Path(os.environ[RUN]))
+    """Gives the address of a part of :mod:`parts` or :mod:`databases`, or ends the test."""
+    running = Parts(Path(os.environ[RUN]))
 
     def have(part: Callable[[Path], Started]) -> str:
         try:
@@ -79,8 +82,7 @@ def program() -> Callable[[str], str]:
     """Gives the path of a program that Debian has in a package of the same name, or ends the test."""
 
     def program(name: str) -> str:
-        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"])
-        return shutil.which(name, path=path) or missing(f"{name}: install it (Debian: {name})")
+        return processes.program(name) or missing(f"{name}: install it (Debian: {name})")
 
     return program
 
@@ -97,14 +99,14 @@ def sqlite_url(tmp_path: Path) -> URL:
 @pytest.fixture
 def postgresql_url(have: Callable[..., str]) -> Iterator[URL]:
     """An empty PostgreSQL database of the test's own, for psycopg; ``.set(drivername=...)`` for another driver."""
-    with services.fresh_database(have(services.postgresql)) as url:
+    with databases.fresh_database(have(databases.postgresql)) as url:
         yield url
 
 
 @pytest.fixture
 def mariadb_url(have: Callable[..., str]) -> Iterator[URL]:
     """An empty MariaDB database of the test's own, for PyMySQL."""
-    with services.fresh_database(have(services.mariadb)) as url:
+    with databases.fresh_database(have(databases.mariadb)) as url:
         yield url
 
 
@@ -118,7 +120,7 @@ def database_url(request: pytest.FixtureRequest) -> URL:
 @pytest.fixture
 def engine(database_url: URL) -> Iterator[Engine]:
     """An engine on :func:`database_url`, disposed of after the test."""
-    engine = services.make_engine(database_url)
+    engine = databases.make_engine(database_url)
     yield engine
     engine.dispose()
 
@@ -131,10 +133,10 @@ class S3Server:
     """A real S3 server; a test takes a prefix of its own."""
 
     endpoint_url: str
-    bucket: str = services.S3_BUCKET
-    region: str = services.S3_REGION
-    access_key: str = services.S3_ACCESS_KEY
-    secret_key: str = services.S3_SECRET_KEY
+    bucket: str = parts.S3_BUCKET
+    region: str = parts.S3_REGION
+    access_key: str = parts.S3_ACCESS_KEY
+    secret_key: str = parts.S3_SECRET_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +144,19 @@ class AzureServer:
     """A real blob storage; a test takes a prefix of its own."""
 
     endpoint_url: str
-    account: str = services.AZURE_ACCOUNT
-    key: str = services.AZURE_KEY
-    container: str = services.AZURE_CONTAINER
+    account: str = parts.AZURE_ACCOUNT
+    key: str = parts.AZURE_KEY
+    container: str = parts.AZURE_CONTAINER
 
 
 @pytest.fixture(scope="session")
 def s3_server(have: Callable[..., str]) -> S3Server:
-    return S3Server(have(services.s3))
+    return S3Server(have(parts.s3))
 
 
 @pytest.fixture(scope="session")
 def azure_server(have: Callable[..., str]) -> AzureServer:
-    return AzureServer(have(services.azure))
+    return AzureServer(have(parts.azure))
 
 
 @pytest.fixture
@@ -162,7 +164,7 @@ def redis_url(have: Callable[..., str], worker_id: str) -> str:
     """A database of a Redis server that no other worker process uses, empty."""
     import redis
 
-    url = f"{have(services.redis)}/{worker_id.removeprefix('gw') if worker_id != 'master' else 0}"
+    url = f"{have(parts.redis)}/{worker_id.removeprefix('gw') if worker_id != 'master' else 0}"
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
@@ -171,7 +173,7 @@ def redis_url(have: Callable[..., str], worker_id: str) -> str:
 @pytest.fixture(scope="session")
 def rabbitmq_url(have: Callable[..., str]) -> str:
     """The broker's address; a test takes queues with names of its own."""
-    return have(services.rabbitmq)
+    return have(parts.rabbitmq)
 
 
 # A browser
@@ -186,7 +188,7 @@ def chromium(have: Callable[..., str]) -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.connect_over_cdp(have(services.chromium))
+        browser = playwright.chromium.connect_over_cdp(have(parts.chromium))
         yield browser
         browser.close()
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-import services
+import databases
 from models import Base, User, UserCover, picture, stored
 from sqlalchemy_imageattach.audit import Finding, Swept, sweep, verify
 from sqlalchemy_imageattach.bulk import batches
@@ -60,7 +60,7 @@ def gallery(engine: Engine, store: Store) -> Iterator[Session]:
 @pytest.fixture
 def sqlite(sqlite_url: URL) -> Iterator[Engine]:
     """The database of tests that are not about databases."""
-    engine = services.make_engine(sqlite_url)
+    engine = databases.make_engine(sqlite_url)
     Base.metadata.create_all(engine)
     yield engine
     engine.dispose()
@@ -626,7 +626,7 @@ def test_an_async_session_audits_by_run_sync(sqlite: Engine, sqlite_url: URL) ->
     put(store, cover(9))
 
     async def audit() -> tuple[set[tuple[str, FileKey | None]], Swept]:
-        engine = services.make_async_engine(sqlite_url.set(drivername="sqlite+aiosqlite"))
+        engine = databases.make_async_engine(sqlite_url.set(drivername="sqlite+aiosqlite"))
         async with AsyncSession(engine) as session:
             findings = await session.run_sync(lambda session: found(verify(session, Base, store, probe=True)))
             await session.rollback()

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import String, Uuid, event, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-import services
+import databases
 from models import Base, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.audit import verify
 from sqlalchemy_imageattach.bulk import key_ranges
@@ -134,7 +134,7 @@ def test_a_size_that_is_none_is_refused(session, size, error):
 
 @pytest.fixture
 def pictures(sqlite_url) -> Iterator[tuple[Session, MemoryStore]]:
-    engine, store = services.make_engine(sqlite_url), MemoryStore()
+    engine, store = databases.make_engine(sqlite_url), MemoryStore()
     Base.metadata.create_all(engine)
     with Session(engine, info={"image_store": store}) as session:
         for number in range(1, 8):

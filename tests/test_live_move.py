@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-import services
+import databases
 from models import Base, User, UserPicture, picture
 from sqlalchemy_imageattach.audit import sweep, verify
 from sqlalchemy_imageattach.stores.fallback import FallbackStore
@@ -82,7 +82,7 @@ class Writer(threading.Thread):
 
 @pytest.fixture
 def postgresql(postgresql_url: URL) -> Iterator[Engine]:
-    engine = services.make_engine(postgresql_url)
+    engine = databases.make_engine(postgresql_url)
     yield engine
     engine.dispose()
 

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declarative_base, mapped_column, relationship
 
-import services
+import databases
 from models import Album, Base, User, UserCover, UserPicture, picture, stored
 from sqlalchemy_imageattach.bulk import batches
 from sqlalchemy_imageattach.context import current_store, store_context
@@ -80,7 +80,7 @@ def new() -> Destination:
 @pytest.fixture
 def sqlite(sqlite_url: URL) -> Iterator[Engine]:
     """The database of tests that are not about databases."""
-    engine = services.make_engine(sqlite_url)
+    engine = databases.make_engine(sqlite_url)
     yield engine
     engine.dispose()
 
@@ -832,7 +832,7 @@ def test_a_database_that_goes_away_is_an_error_and_the_checkpoint_stays(
     postgresql_url: URL, old: Source, new: Destination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "BATCH_SIZE", 2)
-    engine = services.make_engine(postgresql_url)
+    engine = databases.make_engine(postgresql_url)
     try:
         with filled(engine, old) as session:
             images = iter(migrate(session, Base, old, new, checkpoint=tmp_path / "checkpoint"))
@@ -853,7 +853,7 @@ def test_a_database_that_goes_away_is_an_error_and_the_checkpoint_stays(
 
 def test_an_async_session_migrates_by_run_sync(sqlite: Engine, sqlite_url: URL, old: Source, new: Destination) -> None:
     async def move() -> None:
-        engine = services.make_async_engine(sqlite_url.set(drivername="sqlite+aiosqlite"))
+        engine = databases.make_async_engine(sqlite_url.set(drivername="sqlite+aiosqlite"))
         async with AsyncSession(engine) as session:
             with pytest.raises(TypeError, match="run_sync"):
                 migrate(session, Base, old, new)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from sqlalchemy import event, update
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import Session
 
-import services
+import databases
 from models import Album, AlbumPhoto, Base, User, UserCover, UserPicture, picture, rows, stored
 from sqlalchemy_imageattach import rebuilding
 from sqlalchemy_imageattach.exc import ImageNotFoundError, InvalidImageError, StoreError
@@ -32,7 +32,7 @@ def store() -> MemoryStore:
 @pytest.fixture
 def sqlite(sqlite_url: URL) -> Iterator[Engine]:
     """The database of tests that are not about databases."""
-    engine = services.make_engine(sqlite_url)
+    engine = databases.make_engine(sqlite_url)
     yield engine
     engine.dispose()
 

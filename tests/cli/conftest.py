@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-import services
+import databases
 from models import Base, User, picture
 from sqlalchemy_imageattach.cli import commands
 from sqlalchemy_imageattach.store import Store
@@ -51,7 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture
 def engine(sqlite_url: URL) -> Iterator[Engine]:
-    engine = services.make_engine(sqlite_url)
+    engine = databases.make_engine(sqlite_url)
     Base.metadata.create_all(engine)
     yield engine
     engine.dispose()

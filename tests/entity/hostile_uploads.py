@@ -130,11 +130,11 @@ def _reason_to_refuse(attach: Callable[[], object]) -> str | None:
 def _main(what: str, source: Path) -> None:
     from sqlalchemy.orm import Session
 
-    import services
+    import databases
     from models import Base, User, picture
     from sqlalchemy_imageattach.stores.fs import FileSystemStore
 
-    engine = services.make_engine("sqlite:///database.sqlite")
+    engine = databases.make_engine("sqlite:///database.sqlite")
     Base.metadata.create_all(engine)
     good = picture(640, 480, format="JPEG")
     with Session(engine, info={"image_store": FileSystemStore("images", "https://example.com/")}) as session:

@@ -20,8 +20,8 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy.orm import Session
 
+import databases
 import models
-import services
 from ext.application import Base, User, UserPicture
 from models import picture
 from sqlalchemy_imageattach.audit import verify
@@ -167,7 +167,7 @@ def test_what_the_original_library_wrote_is_read_after_the_upgrade_and_by_itself
 
     written = original("write")
     assert len(written) == 18
-    engine = services.make_engine(sqlite_url)
+    engine = databases.make_engine(sqlite_url)
     with operations(engine) as op:
         op.add_column("user", sqlalchemy.Column("name", sqlalchemy.String(50), server_default="Ada"))
         op.add_image_revision("user_picture")

@@ -6,9 +6,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from sqlalchemy.orm import Session
 
+from databases import make_engine
 from ext.application import Base, User
 from models import picture
-from services import make_engine
 from sqlalchemy_imageattach.context import store_context
 from sqlalchemy_imageattach.ext.pydantic import ImageOut, ImagesOut
 from sqlalchemy_imageattach.stores.memory import MemoryStore

@@ -11,9 +11,9 @@ from sqladmin import Admin
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from starlette.applications import Starlette
 
+from databases import make_async_engine
 from ext.application import Base, Photo, User
 from models import picture
-from services import make_async_engine
 from sqlalchemy_imageattach.ext.sqladmin import ImageView
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 

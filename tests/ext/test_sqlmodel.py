@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlmodel import Session, SQLModel, select
 
+from databases import make_engine
 from ext.heroes import Hero, HeroPicture
 from models import picture, stored
-from services import make_engine
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 

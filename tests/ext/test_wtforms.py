@@ -11,9 +11,9 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from wtforms import Form
 from wtforms.validators import InputRequired
 
+from databases import make_engine
 from ext.application import Base, User
 from models import picture
-from services import make_engine
 from sqlalchemy_imageattach.context import store_context
 from sqlalchemy_imageattach.ext.wtforms import ImageField
 from sqlalchemy_imageattach.stores.memory import MemoryStore

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
-import services
+import databases
 from models import Base, User, UserPicture, picture
 from sqlalchemy_imageattach.audit import verify
 from sqlalchemy_imageattach.exc import ImageNotFoundError
@@ -62,7 +62,7 @@ def fill(engine: Any, store: FileSystemStore, users: int) -> list[int]:
 
 def work(url: URL, isolation_level: str, folder: str, users: list[int], seed: int, seconds: float) -> Counter[str]:
     """Attaches, replaces, makes thumbnails and deletes at random, and counts how its transactions ended."""
-    engine = services.make_engine(url, isolation_level=isolation_level)
+    engine = databases.make_engine(url, isolation_level=isolation_level)
     store = FileSystemStore(folder, "http://127.0.0.1/", sync=False)
     chance, ends = random.Random(seed), Counter[str]()
     until = time.monotonic() + seconds

@@ -33,7 +33,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, SAWa
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
-import services
+import databases
 from models import Base, User, UserPicture, picture
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
 from sqlalchemy_imageattach.naming import FileKey
@@ -556,12 +556,12 @@ def plain_engine(url: str, **options: Any) -> Engine:
 @pytest.mark.soak
 @pytest.mark.timeout(TIMEOUT)
 @pytest.mark.parametrize("store_class", [RevisionStore, PlainStore])
-@pytest.mark.parametrize("make_engine", [services.make_engine, plain_engine], ids=["BEGIN recipe", "no recipe"])
+@pytest.mark.parametrize("make_engine", [databases.make_engine, plain_engine], ids=["BEGIN recipe", "no recipe"])
 def test_rows_and_files_agree_whatever_program_is_run_on_sqlite(memory_folder, make_engine, store_class):
     engine = make_engine(f"sqlite:///{memory_folder}/database.sqlite", connect_args={"timeout": 0})
     with contextlib.closing(engine.raw_connection()) as connection:
         connection.cursor().execute("PRAGMA journal_mode = WAL")
-    run(PROGRAMS_ON_SQLITE, engine, store_class, has_snapshots=make_engine is services.make_engine)
+    run(PROGRAMS_ON_SQLITE, engine, store_class, has_snapshots=make_engine is databases.make_engine)
 
 
 # On the servers, whoever waits for a lock would wait for ever: all sessions are in one thread.
@@ -570,7 +570,7 @@ def test_rows_and_files_agree_whatever_program_is_run_on_sqlite(memory_folder, m
 @pytest.mark.soak
 @pytest.mark.timeout(TIMEOUT)
 def test_rows_and_files_agree_whatever_program_is_run_on_postgresql(postgresql_url):
-    engine = services.make_engine(postgresql_url, connect_args={"options": "-c lock_timeout=1"})
+    engine = databases.make_engine(postgresql_url, connect_args={"options": "-c lock_timeout=1"})
     run(PROGRAMS_ON_A_SERVER, engine, RevisionStore, has_snapshots=False)
 
 
@@ -578,5 +578,5 @@ def test_rows_and_files_agree_whatever_program_is_run_on_postgresql(postgresql_u
 @pytest.mark.timeout(TIMEOUT)
 def test_rows_and_files_agree_whatever_program_is_run_on_mariadb(mariadb_url):
     impatient = {"init_command": "SET SESSION innodb_lock_wait_timeout = 0"}
-    engine = services.make_engine(mariadb_url, isolation_level="READ COMMITTED", connect_args=impatient)
+    engine = databases.make_engine(mariadb_url, isolation_level="READ COMMITTED", connect_args=impatient)
     run(PROGRAMS_ON_A_SERVER, engine, RevisionStore, has_snapshots=False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
-import services
+import parts
 from pixels import avifs, chromium, gifs, jpegs, pngs, svgs, webps
 from pixels.comparing import difference, frames_of
 from sqlalchemy_imageattach.exc import InvalidImageError
@@ -75,12 +75,12 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def page(have: services.Services) -> Iterator[Page]:
+def page(have: Callable[..., str]) -> Iterator[Page]:
     """One page for all, as to open one takes longer than to show a picture."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.connect_over_cdp(have(services.chromium))  # type: ignore[operator]
+        browser = playwright.chromium.connect_over_cdp(have(parts.chromium))
         with browser.new_context() as context:
             page = context.new_page()
             chromium.prepare(page)

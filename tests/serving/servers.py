@@ -11,7 +11,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
+
+import processes
 
 # These servers believe some headers of proxies on the same machine by themselves; here, none is to be believed.
 GUNICORN = ["gunicorn", "--bind=fd://{fd}", "--forwarded-allow-ips=192.0.2.1", "--log-level=error", "application:wsgi"]
@@ -76,23 +79,34 @@ def running(
     command: Sequence[str], folder: Path, cwd: Path = Path(__file__).parent, **environment: str
 ) -> Iterator[Server]:
     """Run a server for a block; it has what is in the folder, and stops by its process id."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(128)
-        descriptor = listening.fileno()
-        os.set_inheritable(descriptor, True)
-        arguments = [part.format(fd=descriptor) for part in command]
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            pass_fds=[descriptor],
-            cwd=cwd,
-            env={**os.environ, "IMAGES": str(folder), **environment},
-            stderr=subprocess.PIPE,
-        )
+    with TemporaryFile() as errors:
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(128)
+            port, descriptor = listening.getsockname()[1], listening.fileno()
+            os.set_inheritable(descriptor, True)
+            process = subprocess.Popen(
+                [sys.executable, "-m", *(part.format(fd=descriptor) for part in command)],
+                pass_fds=[descriptor],
+                cwd=cwd,
+                env={**os.environ, "IMAGES": str(folder), **environment},
+                stderr=errors,
+            )
+        # From here on only the server holds the socket: if it ends as it starts, who asks it is cut off at once.
+        server = Server(port, process.pid, folder)
         try:
-            yield Server(listening.getsockname()[1], process.pid, folder)
+            try:
+                server.get("/")
+            except ConnectionError:
+                process.wait()
+            else:
+                yield server
         finally:
+            ended_by_itself = process.poll() is not None
             process.terminate()
-            _, errors = process.communicate()
+            process.wait()
+            errors.seek(0)
+            said = errors.read().decode()
+            assert not ended_by_itself, processes.ended(command[0], said)
             # A request must never make a server log a traceback, unless a test has asked for one.
-            assert not re.search(rb"Traceback(?!.*asked for)", errors, re.DOTALL), errors.decode()
+            assert not re.search("Traceback(?!.*asked for)", said, re.DOTALL), said

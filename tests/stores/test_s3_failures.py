@@ -19,7 +19,7 @@ from keys import BIG, KEY, PLAIN, SMALL, get, put
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-import services
+import databases
 from models import Base, User, picture
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
 from sqlalchemy_imageattach.naming import FileKey
@@ -382,7 +382,7 @@ def test_secret_is_in_no_error_and_no_log(make_s3: Any, faulty: FaultyServer, ca
 
 @pytest.fixture
 def session(sqlite_url: URL) -> Iterator[Session]:
-    engine = services.make_engine(sqlite_url)
+    engine = databases.make_engine(sqlite_url)
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         yield session

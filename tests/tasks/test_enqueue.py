@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, sessionmaker
 
-import services
+import databases
 from models import Base, User
 from sqlalchemy_imageattach.tasks import FAILED_SEND_KEY, FailedSend, enqueue
 
@@ -62,7 +62,7 @@ def sent(app: Celery) -> Callable[[], list[Any]]:
 
 @pytest.fixture
 def engine(sqlite_url) -> Iterator[Engine]:
-    engine = services.make_engine(sqlite_url)
+    engine = databases.make_engine(sqlite_url)
     Base.metadata.create_all(engine)
     yield engine
     engine.dispose()
@@ -188,7 +188,7 @@ def test_a_session_with_a_bind_for_each_class_sends_it_too(engine, task, sent):
 
 def test_the_session_of_an_async_session_sends_it_too(sqlite_url, engine, task, sent):
     async def main():
-        async_engine = services.make_async_engine(sqlite_url.set(drivername="sqlite+aiosqlite"))
+        async_engine = databases.make_async_engine(sqlite_url.set(drivername="sqlite+aiosqlite"))
         async with AsyncSession(async_engine) as session:
             session.add(User())
             enqueue(session.sync_session, task.s(1))

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-import services
+import databases
 from models import Album, Base, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.audit import verify
 from sqlalchemy_imageattach.entity import Image, ImageSet, image_attachment
@@ -46,7 +46,7 @@ class Faulty(MemoryStore):
 
 @pytest.fixture
 def engine(sqlite_url) -> Iterator[Engine]:
-    engine = services.make_engine(sqlite_url)
+    engine = databases.make_engine(sqlite_url)
     Base.metadata.create_all(engine)
     yield engine
     engine.dispose()

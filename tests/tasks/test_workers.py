@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy.orm import Session
 from worker_app import SETTINGS, application
 
-import services
+import databases
 from models import Base, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.audit import sweep, verify
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
@@ -75,7 +75,7 @@ def settings(request, postgresql_url, tmp_path) -> dict[str, str]:
 def test_workers_that_are_killed_in_the_middle_leave_nothing_undone_nothing_twice_and_no_orphan(settings):
     folder = Path(settings["folder"])
     app, images = application(**settings)
-    engine = services.make_engine(settings["database"])
+    engine = databases.make_engine(settings["database"])
     old, new = (FileSystemStore(folder / name, "http://example.com/", sync=False) for name in ("old", "new"))
     Base.metadata.create_all(engine)
 

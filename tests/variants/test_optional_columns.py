@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-import services
+import databases
 from models import picture
 from sqlalchemy_imageattach.context import store_context
 from sqlalchemy_imageattach.entity import Focal, Frames, Image, ImageSet, Placeholder, image_attachment
@@ -36,7 +36,7 @@ class View(Base, Image, Focal, Frames, Placeholder):
 
 @pytest.fixture
 def place(store: Any) -> Iterator[Place]:
-    engine = services.make_engine("sqlite://")
+    engine = databases.make_engine("sqlite://")
     Base.metadata.create_all(engine)
     with Session(engine) as session, store_context(store):
         session.add(place := Place())
