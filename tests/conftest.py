@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy.engine import URL, Engine, make_url
@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 import databases
 import parts
 import processes
-from parts import Parts, has_to_be_complete
+from parts import Parts, has_to_be_complete, missing
 from processes import Started, Unavailable
 
 if TYPE_CHECKING:
@@ -54,13 +54,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("long") and not has_to_be_complete():
         pytest.skip("it is long: it runs in CI, and where IMAGEATTACH_REQUIRE_ALL is set")
-
-
-def missing(reason: str) -> NoReturn:
-    """Ends a test that cannot have one of its real parts."""
-    if has_to_be_complete():
-        pytest.fail(f"a part is missing, and here all have to be there: {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
-from conftest import missing
+from parts import missing
 from pixels.comparing import difference, frames_of
 from sqlalchemy_imageattach.exc import InvalidImageError
 from sqlalchemy_imageattach.imaging import probe, resize
