@@ -45,7 +45,7 @@ from .naming import SUFFIXES, FileKey, StorableImage, original_of
 from .store import Store, StoredFile, holds, is_missing
 from .variants.deleting import kept_for
 
-__all__ = ("DEFAULT_GRACE", "DEFAULT_LIMIT", "Finding", "Kind", "Step", "Swept", "sweep", "verify")
+__all__ = ("DEFAULT_GRACE", "DEFAULT_LIMIT", "Finding", "Kind", "Swept", "sweep", "verify")
 
 logger = logging.getLogger("sqlalchemy_imageattach")
 

@@ -31,15 +31,7 @@ from .file import FileProxy, SeekableFileProxy, is_seekable, spooled
 from .instrumentation import measured
 from .naming import FileKey, StorableImage
 
-__all__ = (
-    "Store",
-    "StoredFile",
-    "check_store",
-    "holds",
-    "is_missing",
-    "may_hold",
-    "takes_revision",
-)
+__all__ = ("FileKey", "Store", "StoredFile", "check_store", "holds", "is_missing", "may_hold", "takes_revision")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import pyvips
 
 from sqlalchemy_imageattach.exc import ImageAttachError, InvalidImageError
 from sqlalchemy_imageattach.imaging import ImagePolicy, isolate, probe, resize
-from sqlalchemy_imageattach.imaging.engines import pool as workers
+from sqlalchemy_imageattach.imaging.engines.isolation import pool as workers
 
 pytestmark = pytest.mark.skipif(not workers.AVAILABLE, reason="files cannot be passed between processes")
 
@@ -129,7 +129,7 @@ def test_workers_end_with_the_process_that_started_them() -> None:
         "from sqlalchemy_imageattach.imaging import probe, resize\n"
         "file = io.BytesIO(b'<svg xmlns=\"http://www.w3.org/2000/svg\"/>')\n"
         "resize(file, probe(file), 40, 30)\n"
-        "from sqlalchemy_imageattach.imaging.engines import pool\n"
+        "from sqlalchemy_imageattach.imaging.engines.isolation import pool\n"
         "print(pool._pool._idle[0].process.pid, flush=True)\n"
         "if 'kill' in sys.argv: os.kill(os.getpid(), 9)"
     )

@@ -31,7 +31,6 @@ from .arguments import image_mapper
 from .keys import ALL_KEYS, KeyRange, within
 
 __all__ = (
-    "BATCH_SIZE",
     "ImageRow",
     "again_if_closed",
     "batches",

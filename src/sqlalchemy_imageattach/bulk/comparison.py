@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 from ..naming import SUFFIXES, FileKey, original_of
 from ..store import Store, StoredFile
 
-__all__ = ("CACHE_SIZE", "Comparison", "File", "Row")
+__all__ = ("Comparison", "File", "Row")
 
 #: How much memory the temporary database takes, in bytes.
 CACHE_SIZE = 32 << 20

@@ -32,7 +32,7 @@ from ..stores.clouds.failures import redacted
 from ..stores.fs import BaseFileSystemStore
 from ..stores.url import store_from_url
 
-__all__ = ("DATABASE", "DURATION", "MODELS", "STORE", "GivenStore", "Models", "opened", "without_secrets")
+__all__ = ("DATABASE", "DURATION", "MODELS", "STORE", "GivenStore", "Models", "must_exist", "opened", "without_secrets")
 
 # Everything that may be a secret, of all URLs that were given to this process.
 _secrets: set[str] = set()

@@ -31,7 +31,7 @@ from .endings import Ahead, Terminated, checked, ending, fail_image
 from .inspection import inspect_file
 from .report import Ended, Report, Status
 
-__all__ = ("run",)
+__all__ = ("group", "run")
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -12,7 +12,7 @@ from ..imaging.formats import read_header, sniff
 from ..imaging.policy import ANYTHING
 from ..imaging.source import opened
 
-__all__ = ("Inspection", "inspect_file")
+__all__ = ("inspect_file",)
 
 
 @dataclass(slots=True)

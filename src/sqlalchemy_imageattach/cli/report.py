@@ -31,7 +31,7 @@ from ..concurrency import outcome_of
 from ..entity import Image
 from ..naming import FileKey
 
-__all__ = ("INTERVAL", "Ended", "Report", "Status", "plain", "printable", "silence")
+__all__ = ("Ended", "Report", "Status", "plain")
 
 #: Seconds between two lines that tell how far a command has come, where there is no terminal.
 INTERVAL = 10.0

@@ -31,7 +31,7 @@ try:
 except ImportError:
     raise MissingDependencyError("Alembic needs an extra: pip install 'SQLAlchemy-ImageAttach[alembic]'") from None
 
-__all__ = ("AddImageRevision", "DropImageRevision")
+__all__ = ("AddImageRevision",)
 
 
 @Operations.register_operation("add_image_revision")

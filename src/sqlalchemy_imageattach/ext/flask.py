@@ -46,7 +46,7 @@ except ImportError:
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-__all__ = ("ImageAttach",)
+__all__ = ("ImageAttach", "thumbnail")
 
 
 class ImageAttach:

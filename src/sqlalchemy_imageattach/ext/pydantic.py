@@ -27,7 +27,7 @@ try:
 except ImportError:
     raise MissingDependencyError("pydantic needs an extra: pip install 'SQLAlchemy-ImageAttach[pydantic]'") from None
 
-__all__ = ("ImageOut", "ImagesOut", "SizeOut")
+__all__ = ("ImageOut", "ImagesOut")
 
 
 class SizeOut(BaseModel):

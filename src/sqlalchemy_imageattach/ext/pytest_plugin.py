@@ -48,8 +48,6 @@ except ImportError:
         raise MissingDependencyError("HEIC needs an extra: pip install 'SQLAlchemy-ImageAttach[heif]'")
 
 
-__all__ = ("ImageFile", "image_file", "imageattach_store")
-
 #: What Pillow calls the types that it writes.
 _FORMATS = {
     "application/pdf": "PDF",

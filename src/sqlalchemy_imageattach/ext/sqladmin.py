@@ -43,7 +43,7 @@ try:
 except ImportError:
     raise MissingDependencyError("SQLAdmin needs an extra: pip install 'SQLAlchemy-ImageAttach[sqladmin]'") from None
 
-__all__ = ("ImageModelConverter", "ImageView")
+__all__ = ("ImageView",)
 
 #: Pixels, of what lists show.
 _HEIGHT = 64

@@ -39,7 +39,7 @@ except ImportError:
 if TYPE_CHECKING:
     from wtforms.form import BaseForm
 
-__all__ = ("ImageField", "ImageInput")
+__all__ = ("ImageField",)
 
 
 class ImageInput(FileInput):

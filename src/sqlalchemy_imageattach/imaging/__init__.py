@@ -31,8 +31,8 @@ from ..instrumentation import measured
 from ..naming import SUFFIXES
 from .engines import choice
 from .engines.filters import DEFAULT_FILTER, FILTERS, check_filter, filter_name
+from .engines.isolation.pool import isolate
 from .engines.job import Job
-from .engines.pool import isolate
 from .formats import read_header, sniff
 from .headers.header import HELD_BYTES, Header
 from .policy import ImageInfo, ImagePolicy, Resized
@@ -54,6 +54,7 @@ __all__ = (
     "is_plain",
     "isolate",
     "probe",
+    "read_header",
     "resize",
 )
 

@@ -10,7 +10,8 @@ import importlib.util
 import re
 
 from ..exc import MissingDependencyError
-from .engines import pdfium, pool
+from .engines import pdfium
+from .engines.isolation import pool
 from .headers.header import Header, damaged, truncated
 
 __all__ = ("read",)

@@ -20,7 +20,7 @@ from .hosts import Hosts, quote_root, server_host, set_base_url
 from .resources import Pending, Source
 from .responses import DEFAULT_RULES, REQUEST_HEADERS, Body, Request, Response, Rules, respond
 
-__all__ = ("ImageServer",)
+__all__ = ("ASGIApplication", "ImageServer")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

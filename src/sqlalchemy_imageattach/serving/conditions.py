@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from werkzeug.http import parse_date, parse_etags, parse_range_header
 
-__all__ = ("ByteRange", "conditional_status", "requested_range")
+__all__ = ("conditional_status", "requested_range")
 
 # RFC 9110, section 14.1.2: well-formed, and yet it cannot be had; Werkzeug takes it for a mistake.
 _LAST_NOTHING = re.compile(r"\s*bytes\s*=\s*-0+\s*", re.ASCII | re.IGNORECASE)

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from werkzeug.sansio.utils import host_is_trusted
 
-__all__ = ("ANY_HOST", "Hosts", "current_base_url", "set_base_url")
+__all__ = ("ANY_HOST", "Hosts", "current_base_url", "quote_root", "server_host", "set_base_url")
 
 # RFC 3986, section 3.2, without user information and the rarer characters; underscores are in the names of containers.
 _HOST = re.compile(r"(?:[0-9a-z._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)

@@ -42,7 +42,7 @@ from ..serving.resources import Folder, Source
 from ..serving.responses import DEFAULT_RULES, SMALL, Rules
 from ..serving.wsgi import ServerMiddleware, StaticServerMiddleware
 from ..store import StoredFile
-from ..variants.served import with_variants
+from ..variants.maker import with_variants
 from ..variants.variant import VariantUrls
 from .http import HttpExposure
 from .key_store import KeyStore, check_base_url

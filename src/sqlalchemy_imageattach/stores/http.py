@@ -22,7 +22,7 @@ from ..serving.resources import Source, Stored
 from ..serving.responses import DEFAULT_RULES, Rules
 from ..serving.wsgi import ServerMiddleware
 from ..store import Store, StoredFile, check_store
-from ..variants.served import with_variants
+from ..variants.maker import with_variants
 from ..variants.variant import VariantUrls
 from .layered import LayeredStore
 

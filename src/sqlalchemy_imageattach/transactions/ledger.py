@@ -50,7 +50,7 @@ from .entries import (
 from .info_keys import FAILED_DELETE_KEY, LEDGER_KEY
 from .pending import Attachment
 
-__all__ = ("Ledger", "after_commit", "after_flush", "after_transaction_end", "ledger_of")
+__all__ = ("SavepointsOf", "after_commit", "after_flush", "after_transaction_end", "ledger_of")
 
 SavepointsOf = Callable[[Connection], set[str]]
 

@@ -23,15 +23,7 @@ from ..file import SPOOL_SIZE, is_on_disk, send
 from ..store import Store
 from .place import Place
 
-__all__ = (
-    "ATTRIBUTE",
-    "CHUNK_SIZE",
-    "SPOOL_SIZE",
-    "Attachment",
-    "attach",
-    "attach_copy",
-    "attachment_of",
-)
+__all__ = ("ATTRIBUTE", "Attachment", "attach", "attach_copy", "attachment_of")
 
 #: Under which name an image has its attachment.
 ATTRIBUTE = "_attachment"

@@ -12,11 +12,7 @@ from sqlalchemy import BindParameter, ColumnElement, bindparam, inspect
 from sqlalchemy.orm import RelationshipProperty, with_parent
 from sqlalchemy.sql.visitors import replacement_traverse
 
-__all__ = (
-    "Place",
-    "are_of",
-    "known_keys",
-)
+__all__ = ("Place", "are_of", "known_keys", "order_of")
 
 
 class Place(NamedTuple):

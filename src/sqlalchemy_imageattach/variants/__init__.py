@@ -12,8 +12,7 @@
     html        elements, escaped
     making      the bytes
     line        who makes them, one at a time
-    maker       URLs, and the making when they are asked for
-    served      where a server finds them
+    maker       URLs, the making when they are asked for, and where a server finds them
     deleting    a file goes, and what was made of it
     thumbor     another engine behind the same templates
 

@@ -32,14 +32,14 @@ from ..exc import ImageNotFoundError, InvalidImageError, MissingDependencyError
 from ..file import seekable
 from ..imaging import ImagePolicy
 from ..naming import FileKey, folder_of_variants, name_of
-from ..serving.resources import NotServed, Pending
+from ..serving.resources import Found, NotServed, Pending, Source
 from ..store import Store, is_missing
 from .line import Full, Line
 from .making import limits_of, make
 from .recipe import Recipe, written
 from .signing import SignedName, Signer
 
-__all__ = ("Variants",)
+__all__ = ("Variants", "with_variants")
 
 _log = logging.getLogger(__name__)
 
@@ -258,3 +258,44 @@ def _has(store: Store, key: FileKey) -> bool:
 
 def _undecodable() -> NotServed:
     return NotServed(422, [("Cache-Control", f"public, max-age={int(_SECONDS_REFUSED)}")])
+
+
+# object type / object id % 1000 / object id // 1000 / file: what lies deeper is a variant.
+_DEPTH = 3
+
+
+def with_variants(source: Source, store: Store) -> Source:
+    """Have the variants of a store's files found where its files are.
+
+    :param source: where the files of the store are found
+    :param store: the store
+    :returns: the same source when the store makes no variants, or another engine does
+    """
+    return _VariantSource(source, store, store.variants) if isinstance(store.variants, Variants) else source
+
+
+class _VariantSource:
+    """The files of a store, and their variants."""
+
+    def __init__(self, source: Source, store: Store, variants: Variants) -> None:
+        self._source = source
+        self._store = store
+        self._variants = variants
+
+    def find(self, name: str) -> Found | None:
+        if name.count("/") <= _DEPTH:
+            return self._source.find(name)
+        signed = self._variants.read(name)
+        if signed is None:
+            return None
+        # Under whichever secret it was signed, there is one file.
+        found = self._source.find(signed.name)
+        if found is not None:
+            if found.size != 0:
+                return found
+            found.close()
+        raise self._variants.pending(self._store, signed)
+
+    def url(self, name: str) -> str | None:
+        # The store's own URL would be answered with 404 until the variant was made.
+        return None if name.count("/") > _DEPTH else self._source.url(name)

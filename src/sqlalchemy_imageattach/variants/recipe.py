@@ -24,7 +24,7 @@ from ..naming import VARIANT_SUFFIXES
 from .geometry import Fitted, Window
 from .transform import FORMATS, QUALITIES, Transform
 
-__all__ = ("Recipe", "quality_of", "read_recipe", "recipe_of", "type_of", "written")
+__all__ = ("Recipe", "read_recipe", "recipe_of", "type_of", "written")
 
 _TYPES = {suffix: mimetype for mimetype, suffix in VARIANT_SUFFIXES.items()}
 

@@ -13,7 +13,5 @@
     bitmaps       what Pillow does not do of BMP
     pdfium        the only module that imports pypdfium2
     filters       the names of filters
-    pool          having images decoded in processes of their own
-    worker        such a process
-    messages      what the two say to each other
+    isolation/    decoding in a process of its own
 """

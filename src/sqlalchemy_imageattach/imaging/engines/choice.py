@@ -20,8 +20,8 @@ from typing import IO
 
 from ...exc import MissingDependencyError
 from ..source import opened
-from . import pool
 from .fork_guard import vips_may_work
+from .isolation import pool
 from .job import Job
 
 __all__ = ("interest", "resize", "resize_here", "summary")

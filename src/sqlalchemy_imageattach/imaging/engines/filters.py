@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ("DEFAULT_FILTER", "FILTERS", "Kernel", "check_filter")
+__all__ = ("DEFAULT_FILTER", "FILTERS", "Kernel", "check_filter", "filter_name")
 
 DEFAULT_FILTER = "undefined"
 

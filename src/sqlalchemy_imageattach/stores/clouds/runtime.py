@@ -99,4 +99,6 @@ def _load_copy() -> Runtime:
                 " which code may be loaded"
             ) from error
     errors = extension.exceptions
-    return Runtime(extension, extension._store, errors.BaseError, errors.AlreadyExistsError, errors.InvalidPathError)
+    # The public package beside it would load the library again.
+    stores = vars(extension)["_store"]
+    return Runtime(extension, stores, errors.BaseError, errors.AlreadyExistsError, errors.InvalidPathError)

@@ -32,9 +32,9 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-from ...exc import ImageAttachError, InvalidImageError, MissingDependencyError
-from ..headers.header import Header, damaged
-from .job import Job
+from ....exc import ImageAttachError, InvalidImageError, MissingDependencyError
+from ...headers.header import Header, damaged
+from ..job import Job
 from .messages import LENGTH, MEGABYTE, READY, packed, receive
 
 __all__ = ("AVAILABLE", "handles", "isolate", "pdf_size", "resize")
@@ -53,7 +53,7 @@ _JOBS_OF_A_WORKER = 500
 _START_SECONDS = 60
 
 # A worker needs this package and no other of the library: to import SQLAlchemy takes six times as long as the rest.
-_LIBRARY = __name__.rsplit(".", 3)[0]
+_LIBRARY = __name__.rsplit(".", 4)[0]
 _WORKER = __name__.rpartition(".")[0] + ".worker"
 _START = f"""
 import importlib, sys, types
@@ -129,7 +129,7 @@ class _Worker:
                 PYTHONPATH=os.pathsep.join(filter(None, sys.path)),
             )
             self.process = subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
-                [sys.executable, "-c", _START, str(Path(__file__).parents[2]), str(theirs.fileno())],
+                [sys.executable, "-c", _START, str(Path(__file__).parents[3]), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,

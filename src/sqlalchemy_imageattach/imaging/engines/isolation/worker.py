@@ -13,14 +13,12 @@ import socket
 from pathlib import Path
 from typing import IO, Any
 
-from ...exc import InvalidImageError, MissingDependencyError
-from ..headers.header import damaged
-from ..source import opened
-from .choice import resize_here
-from .job import Job
+from ....exc import InvalidImageError, MissingDependencyError
+from ...headers.header import damaged
+from ...source import opened
+from ..choice import resize_here
+from ..job import Job
 from .messages import LENGTH, READY, receive, unpacked
-
-__all__ = ("serve",)
 
 
 def serve(descriptor: int) -> None:
@@ -52,7 +50,7 @@ def _answered(request: dict[str, Any], source: IO[bytes], result: IO[bytes]) -> 
             job = Job(data=data, header=unpacked(request.pop("header")), **request)
             _limit(job.memory, seconds)
             if task == "pdf_size":
-                from . import pdfium
+                from .. import pdfium
 
                 width, height = pdfium.size(data)
                 return {"width": width, "height": height}

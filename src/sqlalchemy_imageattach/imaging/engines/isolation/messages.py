@@ -12,7 +12,7 @@ import socket
 import struct
 from typing import Any
 
-from ..headers.header import Header
+from ...headers.header import Header
 
 __all__ = ("LENGTH", "MEGABYTE", "READY", "packed", "receive", "unpacked")
 
