@@ -14,14 +14,14 @@ are made of what was read.  It must always be true that
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, and_, inspect, or_, select
+from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, and_, or_, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.orm import Mapper, make_transient_to_detached
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.sql.expression import Join
 
 from ..concurrency import is_request_to_stop
@@ -31,7 +31,8 @@ __all__ = ("TableRow", "TableRows", "any_of", "is_of_tables")
 # SQLite refuses expressions that are nested deeper than a thousand times, as a thousand alternatives are.
 _AT_ONCE = 100
 
-_KIND = "kind"
+#: What stands for a value that could not be read.
+_UNREAD: Any = object()
 
 
 class TableRow(NamedTuple):
@@ -41,6 +42,16 @@ class TableRow(NamedTuple):
     image: Any
     #: Why values are missing; ``None`` when all of them are there.
     error: Exception | None = None
+
+
+class _Loader(NamedTuple):
+    """How a row becomes an instance of a class, by places in the list of columns."""
+
+    mapper: Mapper[Any]
+    attributes: Sequence[tuple[str, int]]
+    identity: Sequence[int]
+    #: Whether each attribute has a column that is read.
+    is_complete: bool
 
 
 class TableRows:
@@ -65,11 +76,12 @@ class TableRows:
         for each in mappers[1:]:
             if not each.single:
                 self.tables = self.tables.outerjoin(each.local_table, each.inherit_condition)
-        self._columns: dict[str, ColumnElement[Any]] = {}
-        self._attributes = {each: self._attributes_of(each) for each in mappers}
+        self._columns: list[ColumnElement[Any]] = []
+        self._loaders = {each: self._loader(each) for each in mappers}
         self._criteria: list[ColumnElement[bool]] = []
-        if mapper.polymorphic_on is not None and (mapper.single or len(mappers) > 1):
-            self._columns[_KIND] = mapper.polymorphic_on
+        self._has_kinds = mapper.polymorphic_on is not None and (mapper.single or len(mappers) > 1)
+        if self._has_kinds and mapper.polymorphic_on is not None:
+            self._columns.append(mapper.polymorphic_on)
             if mapper.single:
                 # The other classes of its table are not meant.
                 self._criteria.append(mapper.polymorphic_on.in_([each.polymorphic_identity for each in mappers]))
@@ -80,27 +92,18 @@ class TableRows:
         :param columns: what to select; by default what :meth:`image` needs
         :returns: the statement
         """
-        chosen = columns or [column.label(label) for label, column in self._columns.items()]
-        return select(*chosen).select_from(self.tables).where(*self._criteria)
+        return select(*(columns or self._columns)).select_from(self.tables).where(*self._criteria)
 
-    def image(self, values: Mapping[Any, Any]) -> Any:
+    def image(self, values: Sequence[Any]) -> Any:
         """Make an instance of a row.
 
-        :param values: what :meth:`select` has given, by label; what is missing is left unloaded
+        :param values: what :meth:`select` has given
         :returns: a detached instance of the row's class
         :raises ValueError: when the row is of a class that there is not
         """
-        mapper = self.mapper
-        if _KIND in self._columns:
-            mapper = self._mapper_of_kind(values[_KIND])
-        image = mapper.class_manager.new_instance()
-        for name, label in self._attributes[mapper]:
-            if label in values:
-                set_committed_value(image, name, values[label])
-        make_transient_to_detached(image)
-        # What the class does when one of its instances is loaded, such as a method that is a reconstructor.
-        mapper.class_manager.dispatch.load(inspect(image), None)
-        return image
+        return self._instance(
+            self._loader_of_kind(values[-1]) if self._has_kinds else self._loaders[self.mapper], values
+        )
 
     def read(
         self, connection: Connection, *criteria: ColumnElement[bool], limit: int | None = None
@@ -115,7 +118,7 @@ class TableRows:
         """
         statement = self.select().where(*criteria).order_by(*self.key).limit(limit)
         try:
-            return [TableRow(self.image(values)) for values in connection.execute(statement).mappings()]
+            return [TableRow(self.image(values)) for values in connection.execute(statement)]
         except Exception as error:
             if not _is_about_values(error):
                 raise
@@ -138,7 +141,7 @@ class TableRows:
         """Find the row that cannot be understood, by halves."""
         statement = self.select().where(any_of(self.key, keys)).order_by(*self.key)
         try:
-            return [TableRow(self.image(values)) for values in connection.execute(statement).mappings()]
+            return [TableRow(self.image(values)) for values in connection.execute(statement)]
         except Exception as error:
             if not _is_about_values(error):
                 raise
@@ -148,48 +151,69 @@ class TableRows:
         return self._read_apart(connection, keys[:middle]) + self._read_apart(connection, keys[middle:])
 
     def _read_value_by_value(self, connection: Connection, key: Sequence[Any], error: Exception) -> list[TableRow]:
-        values: dict[str, Any] = {}
-        for label, column in self._columns.items():
-            statement = self.select(column.label(label)).where(any_of(self.key, [key]))
+        values: list[Any] = []
+        for column in self._columns:
             try:
-                found = connection.execute(statement).all()
+                found = connection.execute(self.select(column).where(any_of(self.key, [key]))).all()
             except Exception as refusal:
                 if not _is_about_values(refusal):
                     raise
                 error = ValueError(f"expected a value of {column}, got one that cannot be read: {refusal}")
+                values.append(_UNREAD)
                 continue
             if not found:
                 return []
-            values[label] = found[0][0]
+            values.append(found[0][0])
         try:
             return [TableRow(self.image(values), error)]
-        except (KeyError, ValueError) as refusal:
-            # Of its class nothing is known but where it stands on the stair of inheritance.
-            kind = {_KIND: self.mapper.polymorphic_identity} if _KIND in self._columns else {}
-            return [TableRow(self.image(values | kind), error if isinstance(refusal, KeyError) else refusal)]
+        except ValueError as refusal:
+            # Of its class nothing is known but which one it inherits.
+            error = error if values[-1] is _UNREAD else refusal
+            return [TableRow(self._instance(self._loaders[self.mapper], values), error)]
 
-    def _attributes_of(self, mapper: Mapper[Any]) -> list[tuple[str, str]]:
-        """The attributes that columns are loaded into, each with the label of its column."""
+    def _loader(self, mapper: Mapper[Any]) -> _Loader:
         attributes = []
         for attribute in mapper.column_attrs:
             column = attribute.columns[0]
             # Expressions may read other rows, and what is deferred may be long.
             if isinstance(column, Column) and not attribute.deferred:
-                label = next((label for label, each in self._columns.items() if each is column), None)
-                if label is None:
-                    label = f"column_{len(self._columns)}"
-                    self._columns[label] = column
-                attributes.append((attribute.key, label))
-        return attributes
+                place = next((place for place, each in enumerate(self._columns) if each is column), None)
+                if place is None:
+                    place = len(self._columns)
+                    self._columns.append(column)
+                attributes.append((attribute.key, place))
+        places = dict(attributes)
+        identity = [places[mapper.get_property_by_column(column).key] for column in mapper.primary_key]
+        return _Loader(mapper, attributes, identity, len(attributes) == len(list(mapper.column_attrs)))
 
-    def _mapper_of_kind(self, kind: Any) -> Mapper[Any]:
-        found = self.mapper.polymorphic_map.get(kind, self.mapper if kind is None else None)
-        if found is None or found not in self._attributes:
+    def _loader_of_kind(self, kind: Any) -> _Loader:
+        mapper = self.mapper.polymorphic_map.get(kind, self.mapper if kind is None else None)
+        if mapper is None or mapper not in self._loaders:
             raise ValueError(
                 f"expected {self.mapper.polymorphic_on} to be one of"
                 f" {', '.join(map(repr, self.mapper.polymorphic_map))}, got {kind!r}"
             )
-        return found
+        return self._loaders[mapper]
+
+    def _instance(self, loader: _Loader, values: Sequence[Any]) -> Any:
+        manager = loader.mapper.class_manager
+        image = manager.new_instance()
+        state, loaded = instance_state(image), instance_dict(image)
+        is_complete = loader.is_complete
+        for name, place in loader.attributes:
+            value = values[place]
+            if value is _UNREAD:
+                is_complete = False
+            else:
+                loaded[name] = value
+        if is_complete:
+            state.key = loader.mapper.identity_key_from_primary_key(tuple(values[place] for place in loader.identity))
+        else:
+            # What was not read is expired, and not taken for None.
+            make_transient_to_detached(image)
+        # What the class does when one of its instances is loaded, such as a method that is a reconstructor.
+        manager.dispatch.load(state, None)
+        return image
 
 
 def any_of(columns: Sequence[Any], keys: Sequence[Sequence[Any]]) -> ColumnElement[bool]:
