@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from celery.exceptions import Retry, SoftTimeLimitExceeded
 from sqlalchemy import ForeignKeyConstraint, String, Uuid
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 import databases
@@ -115,6 +118,12 @@ def test_thumbnails_are_made_of_each_size(images, run, session, user, store):
     assert len(stored(store)) == 5
 
 
+def test_the_log_of_a_task_is_quiet_at_the_level_info(images, run, session, user, caplog):
+    with caplog.at_level(logging.INFO):
+        run(images.thumbnails(user.picture, widths=[16, 32]))
+    assert [record.name for record in caplog.records if record.name.startswith("pyvips")] == []
+
+
 def test_a_task_that_is_delivered_twice_makes_nothing_twice(images, run, session, user, store):
     task = images.thumbnails(user.picture, widths=[16])
     assert run(task) == run(task) == [[16, 12]]
@@ -127,6 +136,21 @@ def test_a_new_entity_is_flushed_for_its_key(images, run, session):
     task = images.thumbnails(user.picture, widths=[16])
     session.commit()
     assert run(task) == [[16, 12]]
+
+
+def test_a_new_entity_of_an_async_session_has_to_be_flushed_before(images, sqlite_url):
+    async def attach() -> None:
+        engine = services.make_async_engine(sqlite_url.set(drivername="sqlite+aiosqlite"))
+        async with AsyncSession(engine, info={"image_store": MemoryStore()}) as session:
+            session.add(user := User())
+            user.picture.from_blob(picture())
+            with pytest.raises(ValueError, match=r"await flush\(\) of its AsyncSession"):
+                images.thumbnails(user.picture, widths=[16])
+            await session.flush()
+            assert images.thumbnails(user.picture, widths=[16]).kwargs["key"] == [user.id]
+        await engine.dispose()
+
+    asyncio.run(attach())
 
 
 def test_of_several_image_sets_one_is_told(images, run, session):

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any
 
 from sqlalchemy import inspect
-from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.orm import Mapper, Session, object_session
+from sqlalchemy.util.concurrency import in_greenlet
 
 from ..bulk.arguments import image_mapper, image_mappers
 from ..bulk.batches import key_ranges
@@ -139,12 +139,11 @@ class ImageTasks:
             session = object_session(owner)
             if session is None:
                 raise ValueError(f"expected {owner!r} to be in a session, so that it has a key; add it to one")
-            try:
-                session.flush()
-            except MissingGreenlet as error:
+            if session.get_bind(state.mapper).dialect.is_async and not in_greenlet():
                 raise ValueError(
                     f"expected {owner!r} to have a key, got none; await flush() of its AsyncSession before"
-                ) from error
+                )
+            session.flush()
         names = list(image_set.identity_map)
         columns = [relationship.mapper.columns[name] for name in names]
         values = key_to_json(columns, list(image_set.identity_map.values()))

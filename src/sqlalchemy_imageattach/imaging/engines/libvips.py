@@ -7,6 +7,8 @@ them again, by ``pyvips.operation_block_set``.
 
 from __future__ import annotations
 
+import logging
+
 import pyvips
 
 from .job import Change
@@ -22,6 +24,10 @@ _LOADERS = {
     "image/tiff": "VipsForeignLoadTiff",
     "image/webp": "VipsForeignLoadWebp",
 }
+# A dozen lines for each image, at the level at which applications log; an application that wants them sets the level first.
+if logging.getLogger("pyvips").level == logging.NOTSET:
+    logging.getLogger("pyvips").setLevel(logging.WARNING)
+
 pyvips.operation_block_set("VipsForeignLoad", True)
 for _loader in _LOADERS.values():
     pyvips.operation_block_set(_loader, False)
