@@ -24,7 +24,7 @@ _LOADERS = {
     "image/tiff": "VipsForeignLoadTiff",
     "image/webp": "VipsForeignLoadWebp",
 }
-# A dozen lines for each image, at the level at which applications log; an application that wants them sets the level first.
+# It logs a dozen lines for each image at INFO; an application that wants them sets the level first.
 if logging.getLogger("pyvips").level == logging.NOTSET:
     logging.getLogger("pyvips").setLevel(logging.WARNING)
 
