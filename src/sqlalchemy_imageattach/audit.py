@@ -23,12 +23,11 @@ that
 from __future__ import annotations
 
 import datetime
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, Literal, cast
 
 from sqlalchemy.orm import Session
 
@@ -36,24 +35,28 @@ from . import imaging
 from .bulk.arguments import check_callback, check_one_database, image_mapper
 from .bulk.comparison import Comparison, File, Row
 from .bulk.keys import KeyRange, check_keys
+from .bulk.orphans import (
+    DEFAULT_LIMIT,
+    Swept,
+    age_check,
+    check_known_types,
+    check_limit,
+    log_left_alone,
+    orphans_of,
+    remove_orphans,
+)
 from .bulk.selection import Selection, Step
 from .concurrency import call, side_by_side
 from .entity import Image
-from .exc import InvalidImageError, UnsafeSweepError
+from .exc import InvalidImageError
 from .imaging.policy import ANYTHING
-from .naming import SUFFIXES, FileKey, StorableImage, original_of
+from .naming import SUFFIXES, FileKey, StorableImage
 from .store import Store, StoredFile, holds, is_missing
-from .variants.deleting import kept_for
 
 __all__ = ("DEFAULT_GRACE", "DEFAULT_LIMIT", "Finding", "Kind", "Swept", "sweep", "verify")
 
-logger = logging.getLogger("sqlalchemy_imageattach")
-
 #: What :func:`sweep` leaves out: files that have been written since.
 DEFAULT_GRACE = datetime.timedelta(days=1)
-
-#: Which share of the files that it lists :func:`sweep` removes at the most.
-DEFAULT_LIMIT = 0.05
 
 #: What a :class:`Finding` is about: a row whose file is missing, unreadable or not what the row says; or a file that is
 #: an orphan, without a row, or debris of an interrupted write.  A row that cannot be understood is unreadable, too.
@@ -90,35 +93,6 @@ class Finding:
         else:
             what = str(self.name)
         return f"{self.kind}: {what}: {self.reason}"
-
-
-class _Removed(NamedTuple):
-    files: int
-    bytes: int
-
-
-class Swept(_Removed):
-    """How many files :func:`sweep` has removed, or would remove, and their size in bytes; and what it has looked at.
-
-    >>> files, size = Swept(3, 4096)
-    """
-
-    #: How many files could not be removed.
-    failed: int
-    #: How many files the store has of the object types of the image classes.
-    listed: int
-    #: How many rows there are.
-    rows: int
-    #: How many files were left alone since no image class has their object type, by object type.
-    unknown_types: Mapping[str, int]
-    #: How many files were left alone since a row of their object type does not tell which file is its own, by object
-    #: type.
-    unread_types: Mapping[str, int]
-
-    def __new__(cls, files: int, bytes: int, **counts: Any) -> Self:
-        swept = super().__new__(cls, files, bytes)
-        swept.__dict__.update(counts)
-        return swept
 
 
 def verify(
@@ -237,25 +211,22 @@ def sweep(
             "expected a session without a transaction, which may not see what others have committed since it began;"
             " commit it or roll it back before the sweep, or use another session"
         )
-    is_old = _age_check(selection.store, grace)
+    is_old = age_check(selection.store, grace)
     with Comparison(selection.store) as comparison:
         comparison.add_files(selection.files())
         selection.read(comparison)
         comparison.compare()
-        if require_known_types and (unknown := selection.unknown_types()):
-            raise UnsafeSweepError(
-                f"expected files of known object types only, got {_counted(unknown)} in {selection.store!r}; name the"
-                " base that has their classes, or move them to another store"
-            )
+        if require_known_types:
+            check_known_types(selection)
         if not dry_run:
-            _check_limit(selection, comparison, is_old, limit)
-        swept = _remove_orphans(selection, comparison, is_old, variants_made_before, dry_run, callback, on_error)
-    _log(selection)
+            check_limit(selection, comparison, is_old, limit)
+        swept = remove_orphans(selection, comparison, is_old, variants_made_before, dry_run, callback, on_error)
+    log_left_alone(selection)
     return swept
 
 
 def _verify(selection: Selection, probe: bool, grace: datetime.timedelta) -> Iterator[Finding]:
-    is_old = _age_check(selection.store, grace)
+    is_old = age_check(selection.store, grace)
     with Comparison(selection.store) as comparison:
         try:
             comparison.add_files(selection.files())
@@ -267,95 +238,14 @@ def _verify(selection: Selection, probe: bool, grace: datetime.timedelta) -> Ite
         comparison.compare()
         yield from _look_at(selection, comparison.rows() if probe else comparison.rows_in_question(), probe)
         is_there = partial(_is_there, selection.store)
-        orphans = _orphans(selection, comparison, is_old)
+        orphans = orphans_of(selection, comparison, is_old)
         with closing(side_by_side(is_there, orphans, selection.store.workers)) as files:
             for file, is_left, error in files:
                 if error is not None:
                     raise error
                 if is_left:
                     yield _finding(file)
-    _log(selection)
-
-
-def _age_check(store: Store, grace: datetime.timedelta) -> _AgeCheck:
-    """Make what tells whether a file without a row is old enough to go; variants may be kept for longer."""
-    now = store.now()
-    before, variants_before = now - grace, now - max(grace, kept_for(store))
-    return lambda file: file.modified <= (variants_before if _is_variant(file) else before)
-
-
-def _orphans(selection: Selection, comparison: Comparison, is_old: _AgeCheck) -> Iterator[File]:
-    """Files without a row, of those that may be removed."""
-    return (file for file in comparison.files_without_row() if selection.is_ours(file) and is_old(file))
-
-
-_AgeCheck = Callable[[StoredFile | File], bool]
-
-
-def _is_variant(file: StoredFile | File) -> bool:
-    return file.key is not None and original_of(file.key) is not None
-
-
-def _check_limit(selection: Selection, comparison: Comparison, is_old: _AgeCheck, limit: float) -> None:
-    """Refuse a database that is likely to be another one than the files are of."""
-    listed = selection.listed_count()
-    if limit == 1 or not listed:
-        return
-    if not selection.row_count:
-        raise UnsafeSweepError(
-            f"expected rows of these image classes, got none for {listed:,} files in {selection.store!r}, so that all"
-            " of them would go; see whether it is the right database, and pass limit=1 if it is"
-        )
-    count = sum(1 for _ in _orphans(selection, comparison, is_old))
-    if count > limit * listed:
-        raise UnsafeSweepError(
-            f"expected no more than {limit:.0%} of {listed:,} files to be without a row, got {count:,}"
-            f" ({count / listed:.0%}); look at them by a dry run, and pass limit={count / listed:.2g} or more if it is"
-            " right"
-        )
-
-
-def _remove_orphans(
-    selection: Selection,
-    comparison: Comparison,
-    is_old: _AgeCheck,
-    variants_made_before: datetime.datetime | None,
-    dry_run: bool,
-    callback: Callable[[StoredFile], object] | None,
-    on_error: Callable[[StoredFile, Exception], object] | None,
-) -> Swept:
-    count = size = failed = 0
-    # Listed anew, since only the store knows how to remove a file, and since one may have been written again.
-    orphans = (
-        file
-        for file in selection.store.list_files()
-        if not file.is_foreign
-        and selection.is_ours(file)
-        and (
-            (is_old(file) and comparison.has_no_row(file))
-            or (variants_made_before is not None and _is_variant(file) and file.modified < variants_made_before)
-        )
-    )
-    with closing(side_by_side(_keep if dry_run else _remove, orphans, selection.store.workers)) as removals:
-        for file, _, error in removals:
-            if error is None:
-                count, size = count + 1, size + file.size
-                if callback is not None:
-                    callback(file)
-                continue
-            failed += 1
-            if on_error is None:
-                raise error
-            on_error(file, error)
-    return Swept(
-        count,
-        size,
-        failed=failed,
-        listed=selection.listed_count(),
-        rows=selection.row_count,
-        unknown_types=selection.unknown_types(),
-        unread_types=selection.unread_types(),
-    )
+    log_left_alone(selection)
 
 
 def _rows_without_file(selection: Selection, keys: KeyRange) -> Iterator[Row]:
@@ -423,52 +313,11 @@ def _is_there(store: Store, file: File) -> bool:
     return file.key is None or holds(store, file.key)
 
 
-def _keep(file: StoredFile) -> None:
-    """What a dry run does with a file."""
-
-
-def _remove(file: StoredFile) -> None:
-    file.remove()
-    logger.info("removed %s (%d bytes), which had no row", file.name, file.size, extra={"image_key": file.key})
-
-
 def _finding(file: File) -> Finding:
     when = f"{file.size} bytes, written at {file.modified:%Y-%m-%d %H:%M:%S} UTC"
     if file.key is None:
         return Finding("debris", f"an interrupted write has left {when}", name=file.name)
     return Finding("orphan", f"no row names this file of {when}", key=file.key, name=file.name)
-
-
-def _log(selection: Selection) -> None:
-    extra = {"image_store": selection.store}
-    if selection.foreign_count:
-        logger.info(
-            "%d files, folders and links in %r are not of this library's making, such as %s; they were left alone",
-            selection.foreign_count,
-            selection.store,
-            ", ".join(map(ascii, selection.foreign_names)),
-            extra=extra,
-        )
-    for name, count in selection.unknown_types().items():
-        logger.info(
-            "%d files of the object type %r are in %r, which no image class here has; they were left alone",
-            count,
-            name,
-            selection.store,
-            extra=extra,
-        )
-    for name, count in selection.unread_types().items():
-        logger.warning(
-            "%d files of the object type %r are in %r, of which a row does not tell its own; they were left alone",
-            count,
-            name,
-            selection.store,
-            extra=extra,
-        )
-
-
-def _counted(types: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} of {name!r}" for name, count in types.items())
 
 
 def _grace(older_than: datetime.timedelta) -> datetime.timedelta:

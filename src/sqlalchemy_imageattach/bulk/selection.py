@@ -78,7 +78,10 @@ class Selection:
 
         :returns: an iterator over the store's own files
         """
-        for file in self.watched("files", self.store.list_files()):
+        return self.watched("files", self._own_files())
+
+    def _own_files(self) -> Iterator[StoredFile]:
+        for file in self.store.list_files():
             if file.is_foreign:
                 self.foreign_count += 1
                 if len(self.foreign_names) < _NAMES:

@@ -103,6 +103,9 @@ def sweep(
         report.note(f"{number:,} files of the object type {name!r} were left alone: no class of the models has it.")
     for name, number in swept.unread_types.items():
         report.note(f"{number:,} files of the object type {name!r} were left alone: a row does not tell its own.")
+    if swept.foreign:
+        names = ", ".join(swept.foreign_names)
+        report.note(f"{swept.foreign:,} files, folders and links of others were left alone, such as {names}.")
     if dry_run and swept.files:
         share = (
             "" if swept.files <= limit * swept.listed else f", with --limit {swept.files / swept.listed:.2g} or more"
@@ -117,6 +120,7 @@ def sweep(
         "failed": swept.failed,
         "unknown_types": swept.unknown_types,
         "unread_types": swept.unread_types,
+        "foreign": swept.foreign,
         "dry_run": dry_run,
     }
     return report.end(Status.FOUND if is_found else Status.FINE, line, **fields)
