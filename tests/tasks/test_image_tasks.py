@@ -140,7 +140,7 @@ def test_a_new_entity_is_flushed_for_its_key(images, run, session):
 
 def test_a_new_entity_of_an_async_session_has_to_be_flushed_before(images, sqlite_url):
     async def attach() -> None:
-        engine = services.make_async_engine(sqlite_url.set(drivername="sqlite+aiosqlite"))
+        engine = databases.make_async_engine(sqlite_url.set(drivername="sqlite+aiosqlite"))
         async with AsyncSession(engine, info={"image_store": MemoryStore()}) as session:
             session.add(user := User())
             user.picture.from_blob(picture())

@@ -4,7 +4,8 @@ It must always be true that
 
 - a database that is likely to be another one than the files are of costs no file;
 - a file is removed by the listing that comes after the comparison, so that one which was written again stays;
-- what is of others, of an unknown object type, or of one of which a row does not tell its own, is left alone and counted.
+- what others have put there, and what is of an object type that is unknown or that a row does not tell its file of, is
+  left alone and counted.
 """
 
 from __future__ import annotations
