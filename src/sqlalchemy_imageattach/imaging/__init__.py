@@ -61,7 +61,7 @@ __all__ = (
 _DEFAULT_POLICY = ImagePolicy()
 
 # The longest side that a type can hold, in pixels, where that is not far beyond every limit.
-_MAX_SIDES = {"image/gif": 65_535, "image/jpeg": 65_500, "image/webp": 16_383}
+_MAX_SIDES = {"image/avif": 65_536, "image/gif": 65_535, "image/jpeg": 65_500, "image/webp": 16_383}
 
 
 # How many pixels of a result each pixel of some types counts for: their encoders need more time or memory.

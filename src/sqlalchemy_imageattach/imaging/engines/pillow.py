@@ -302,7 +302,8 @@ def _plain(image: Image.Image) -> Image.Image:
     key = image.info.get("transparency")
     if image.mode.startswith("I"):
         # Sixteen bits; to convert would cut them off at 255.
-        gray = image.point(lambda value: value * (1 / 256)).convert("L")
+        wide = image if image.mode in ("I", "I;16") else image.convert("I")
+        gray = wide.point(lambda value: value * (1 / 256)).convert("L")
         if isinstance(key, int):
             wide = image.convert("I")
             gray.putalpha(
