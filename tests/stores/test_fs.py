@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import io
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -173,6 +175,23 @@ def test_file_and_its_folders_are_synced_unless_told_otherwise(
     synced.clear()
     store.put_key(io.BytesIO(b"bytes"), KEY._replace(revision="another"), False)
     assert synced[1:] == ["images/user-picture/42/17"]
+
+
+@pytest.mark.parametrize(("number", "is_stored"), [(errno.EINVAL, True), (errno.EOPNOTSUPP, True), (errno.EIO, False)])
+def test_file_system_that_cannot_sync_a_folder_is_used_all_the_same(
+    store: FileSystemStore, monkeypatch: pytest.MonkeyPatch, number: int, is_stored: bool
+) -> None:
+    fsync = os.fsync
+
+    def refuse_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    with contextlib.nullcontext() if is_stored else pytest.raises(StoreError, match="Input/output error"):
+        store.put_key(io.BytesIO(b"bytes"), KEY, False)
+    assert get(store) == b"bytes"
 
 
 def test_failing_disk_leaves_the_old_file_and_no_debris(store: FileSystemStore, tmp_path: Path) -> None:

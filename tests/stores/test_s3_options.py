@@ -290,6 +290,21 @@ def test_signed_url_is_another_one_after_its_window(
     assert signed == [4500] * 3
 
 
+def test_signed_url_of_temporary_credentials_is_not_kept_since_it_ends_with_them(clock: Clock) -> None:
+    store = S3Store("yourapp", "a", "b", session_token="t", signed_urls=60, signed_urls_window=3600)
+    assert "X-Amz-Security-Token=t&" in store.url_of_key(KEY)
+    # As the library below finds newer ones on an instance.
+    store.objects = S3Store("yourapp", "a", "b", session_token="newer").objects
+    assert "X-Amz-Security-Token=newer&" in store.url_of_key(KEY)
+
+
+def test_signed_url_that_was_made_for_another_time_is_not_taken(make_s3: Any, clock: Clock) -> None:
+    store = make_s3(signed_urls=60, signed_urls_window=3600)
+    assert "X-Amz-Expires=3660&" in store.url_of_key(KEY)
+    store.signed_urls = 900
+    assert "X-Amz-Expires=4500&" in store.url_of_key(KEY)
+
+
 def test_signed_urls_that_are_remembered_do_not_grow_without_end(
     make_s3: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

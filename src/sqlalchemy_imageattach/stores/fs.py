@@ -67,8 +67,7 @@ _FOLDERS = (
     re.compile(r"-?[0-9]{1,200}\.[0-9]{1,20}x[0-9]{1,20}(\.[0-9a-z]+)?-[0-9a-z]+"),
 )
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
-# How many folders are above an original.
-_DEPTH = 3
+_CANNOT_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 # How often another process may remove a folder that has just been made.
 _ATTEMPTS = 100
 
@@ -207,8 +206,7 @@ class BaseFileSystemStore(KeyStore):
                     continue
                 modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
                 key = key_of(name)
-                is_file = stat.S_ISREG(status.st_mode) and depth >= _DEPTH
-                if is_file and (key is not None or DEBRIS.fullmatch(entry.name)):
+                if stat.S_ISREG(status.st_mode) and (key is not None or DEBRIS.fullmatch(entry.name)):
                     yield StoredFile(name, status.st_size, modified, key, partial(_remove, entry.path))
                 else:
                     yield StoredFile.foreign(
@@ -397,6 +395,10 @@ def _sync_folder(folder: str) -> None:
         return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems, mostly those of a network, know no such thing.  A failing disk has another number.
+        if error.errno not in _CANNOT_SYNC:
+            raise
     finally:
         os.close(descriptor)
 

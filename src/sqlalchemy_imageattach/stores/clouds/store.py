@@ -43,6 +43,8 @@ _LONGEST_SIGNATURE = 7 * 24 * 60 * 60
 _LONGEST_TIMEOUT = 24 * 60 * 60
 # How many signed URLs a store remembers.
 _SIGNED_URLS = 10_000
+# What URLs have that temporary credentials of AWS and of Azure sign.
+_TEMPORARY = re.compile("[?&](?:X-Amz-Security-Token|skoid)=")
 _OBJECT_ID = re.compile(r"-?[0-9]{1,200}")
 # No server that speaks XML can list them.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -120,8 +122,8 @@ class CloudStore(KeyStore):
         )
         #: The objects of the bucket.
         self.objects = Bucket(self, self.put_headers.tags)
-        # Those that were signed in the present window, and its number.
-        self._signed: tuple[int, dict[str, str]] = (0, {})
+        # Those that were signed in the present window, and which window that is.
+        self._signed: tuple[tuple[int, int], dict[str, str]] = ((0, 0), {})
 
     # What a subclass says of its cloud.
 
@@ -217,7 +219,7 @@ class CloudStore(KeyStore):
         """
         start = self._start()
         for name, size, modified in self.listed(start):
-            key = _key_of_object(name.removeprefix(start)) if name.startswith(start) else None
+            key = _key_of_object(name.removeprefix(start))
             if key is None:
                 yield StoredFile.foreign(name, size, modified)
             else:
@@ -278,13 +280,17 @@ class CloudStore(KeyStore):
         assert self.signed_urls is not None
         if not self.signed_urls_window:
             return self.objects.sign(name, self.signed_urls)
-        number = int(time.time()) // self.signed_urls_window
-        if self._signed[0] != number or len(self._signed[1]) >= _SIGNED_URLS:
-            self._signed = (number, {})
+        # Whenever the window ends, what was signed at its beginning is still valid for as long as was asked for.
+        window, seconds = int(time.time()) // self.signed_urls_window, self.signed_urls + self.signed_urls_window
+        if self._signed[0] != (window, seconds) or len(self._signed[1]) >= _SIGNED_URLS:
+            self._signed = ((window, seconds), {})
         urls = self._signed[1]
         if name not in urls:
-            # Whenever the window ends, what was signed at its beginning is still valid for as long as was asked for.
-            urls[name] = self.objects.sign(name, self.signed_urls + self.signed_urls_window)
+            url = self.objects.sign(name, seconds)
+            if _TEMPORARY.search(url):
+                # The credentials may end at any time, and the URL with them: the next one is signed by newer ones.
+                return url
+            urls[name] = url
         return urls[name]
 
 
