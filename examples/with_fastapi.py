@@ -100,7 +100,8 @@ async def replace_picture(key: int, file: UploadFile, session: Database) -> User
 @app.delete("/users/{key}/picture")
 async def remove_picture(key: int, session: Database) -> UserOut:
     user = await find(session, key)
-    user.picture = []
+    for image in [*user.picture]:
+        user.picture.remove(image)
     await session.commit()
     return UserOut.model_validate(user)
 

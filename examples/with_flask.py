@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from flask import Flask, redirect, render_template_string, url_for
+from flask.typing import ResponseReturnValue
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect, FlaskForm
 from sqlalchemy import ForeignKey, select
@@ -69,16 +70,16 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>People</ti
 
 
 @app.route("/", methods=["GET", "POST"])
-def people():
+def people() -> ResponseReturnValue:
     return show_form(User())
 
 
 @app.route("/<int:key>", methods=["GET", "POST"])
-def edit(key: int):
+def edit(key: int) -> ResponseReturnValue:
     return show_form(db.get_or_404(User, key))
 
 
-def show_form(user: User):
+def show_form(user: User) -> ResponseReturnValue:
     form = UserForm(obj=user)
     if form.validate_on_submit():
         db.session.add(user)

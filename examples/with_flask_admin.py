@@ -5,6 +5,7 @@ flask --app with_flask_admin run       # and then http://127.0.0.1:5000/admin/us
 
 import os
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from flask_admin import Admin
@@ -45,7 +46,7 @@ class UserView(ModelView):
     form_columns = ["name", "picture"]
     form_extra_fields = {"picture": ImageField("Picture", attribute=User.picture)}
 
-    def on_model_change(self, form, model, is_created):
+    def on_model_change(self, form: Any, model: Any, is_created: bool) -> None:
         # Flask-Admin has let the field attach what was uploaded.
         if model.picture:
             model.picture.generate_thumbnail(width=96)

@@ -4,10 +4,13 @@ gunicorn with_pyramid:app
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPSeeOther, HTTPUnprocessableEntity
+from pyramid.request import Request
 from pyramid.response import Response
 from sqlalchemy import ForeignKey, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload, sessionmaker
@@ -40,17 +43,17 @@ make_session = sessionmaker(engine)
 Base.metadata.create_all(engine)
 
 
-def database_and_store(handler, registry):
+def database_and_store(handler: Callable[[Request], Response], registry: Any) -> Callable[[Request], Response]:
     """The tween: whatever a view raises, the session and the context end with the request."""
 
-    def handle(request):
+    def handle(request: Request) -> Response:
         with store_context(store), make_session() as request.db:
             return handler(request)
 
     return handle
 
 
-def people(request):
+def people(request: Request) -> Response:
     users = request.db.scalars(select(User).options(selectinload(User.picture)).order_by(User.id))
     shown = "".join(user.picture.find_thumbnail(width=150).img(alt=user.name) for user in users)
     return Response(f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>People</title>{shown}
@@ -59,7 +62,7 @@ def people(request):
     <button>Add</button></form></html>""")
 
 
-def add(request):
+def add(request: Request) -> Response:
     request.db.add(user := User(name=request.POST["name"]))
     try:
         user.picture.from_file(request.POST["file"].file)

@@ -29,7 +29,6 @@ class Hero(HeroBase, table=True):
 
 
 class HeroPicture(SQLModel, Image, table=True):
-    __tablename__ = "hero_picture"
     hero_id: int = Field(foreign_key="hero.id", primary_key=True)
     hero: Hero = Relationship(back_populates="picture")
 

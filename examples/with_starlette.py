@@ -59,7 +59,10 @@ def show(request: Request) -> Response:
 
 async def add(request: Request) -> Response:
     async with request.form() as form:
-        return await run_in_threadpool(attach, form["title"], form["file"])
+        title, upload = form.get("title"), form.get("file")
+        if not isinstance(title, str) or not isinstance(upload, UploadFile):
+            return PlainTextResponse("Please send a title and a photograph.", 400)
+        return await run_in_threadpool(attach, title, upload)
 
 
 def attach(title: str, upload: UploadFile) -> Response:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette_admin import ImageField
+from starlette_admin import ImageField, IntegerField, StringField
 from starlette_admin.contrib.sqla import Admin, ModelView
 from starlette_admin.exceptions import FormValidationError
 
@@ -43,7 +43,8 @@ class User(Base):
     @photo.setter
     def photo(self, upload: UploadFile | None) -> None:
         if upload is None:
-            self.picture = []
+            for image in [*self.picture]:
+                self.picture.remove(image)
         else:
             self.picture.from_file(upload)
 
@@ -64,7 +65,7 @@ class PhotoField(ImageField):
 
 
 class UserView(ModelView):
-    fields = ["id", "name", PhotoField("photo")]
+    fields = [IntegerField("id", read_only=True), StringField("name", required=True), PhotoField("photo")]
 
     async def validate(self, request: Request, data: dict[str, Any]) -> None:
         upload, _ = data["photo"]

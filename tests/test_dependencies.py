@@ -107,3 +107,15 @@ def test_the_extra_all_is_all_others_together():
 
 def test_type_checkers_are_told_to_read_the_package():
     assert importlib.resources.files("sqlalchemy_imageattach").joinpath("py.typed").is_file()
+
+
+def test_the_log_of_an_application_at_info_has_nothing_of_the_binding_of_libvips():
+    answer = run("""
+        import io, logging
+        logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+        import models
+        from sqlalchemy_imageattach.imaging import ImageInfo, resize
+        resize(io.BytesIO(models.picture(64, 48)), ImageInfo(64, 48, "image/png"), 32, 24).file.close()
+        print("pyvips" in sys.modules)
+    """)
+    assert (answer.stdout, answer.stderr) == ("True\n", "")

@@ -77,6 +77,25 @@ def test_flask(client):
     assert images(page, client) == []
 
 
+@pytest.fixture
+def fastapi_on_postgresql(postgresql_url, tmp_path):
+    url = postgresql_url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+    options = {"cwd": EXAMPLES, "EXAMPLE_FOLDER": str(tmp_path), "DATABASE_URL": url}
+    with (
+        running([*ASGI, "with_fastapi:app"], tmp_path, **options) as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client,
+    ):
+        yield client
+
+
+def test_fastapi_on_postgresql(fastapi_on_postgresql):
+    client = fastapi_on_postgresql
+    client.post("/users", params={"name": "Ada"})
+    answer = client.put("/users/1/picture", files={"file": PHOTO}).json()["picture"]
+    assert client.get(answer["url"]).content == PHOTO[1]
+    assert client.get("/users").json()[0]["picture"] == answer
+
+
 @example(ASGI, "with_fastapi")
 def test_fastapi(client):
     assert client.post("/users", params={"name": "Ada"}).json() == {"id": 1, "name": "Ada", "picture": None}

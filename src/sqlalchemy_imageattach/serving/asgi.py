@@ -26,7 +26,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+# Each framework has types of its own for the three.
+ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
 _HEADERS = {name.encode("ascii"): name for name in REQUEST_HEADERS}
 

@@ -15,3 +15,9 @@
     filters       the names of filters
     isolation/    decoding in a process of its own
 """
+
+import logging
+
+# libvips' binding tells at INFO of each thing that it loads and does, which is nothing for an application's log.
+if logging.getLogger("pyvips").level == logging.NOTSET:
+    logging.getLogger("pyvips").setLevel(logging.WARNING)
