@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.error import HTTPError
 
 import pytest
-from faults import FaultyServer, answered, lost
+from faults import Answer, FaultyServer, Request, answered, lost
 from keys import BIG, KEY, PICTURE, get, image, put
 
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
@@ -53,6 +54,28 @@ def test_blob_with_a_revision_is_never_overwritten(make_azure: Any, old: bytes, 
     with pytest.raises(StoreError, match="there is another one of that name"):
         put(store, new)
     assert get(store) == old
+
+
+@pytest.mark.parametrize("name", ["logs//2024.txt", "logs/a/../b", "logs/tab\x7f"])
+def test_foreign_name_of_any_kind_ends_no_listing(make_azure: Any, azure_server: Any, name: str) -> None:
+    with FaultyServer(azure_server.endpoint_url) as faulty:
+        store = make_azure(endpoint_url=faulty.url)
+        keys = {KEY._replace(object_id=number, object_type=kind) for number in range(3) for kind in ("a", "z")}
+        for key in keys:
+            put(store, key=key)
+        placeholder = KEY._replace(object_type="logs", object_id=1)
+        put(store, key=placeholder)
+
+        # The library cannot put such names.
+        def renaming(request: Request, ask: Callable[[], Answer]) -> bytes:
+            answer = ask()
+            body = answer.body.replace(b"logs/1/640x480.k3v9q2.jpe", name.encode())
+            return Answer(answer.status, answer.headers | {"Content-Length": str(len(body))}, body).head() + body
+
+        faulty.fault = renaming
+        files = list(store.list_files())
+        assert {file.key for file in files if not file.is_foreign} == keys
+        assert [file.name.removeprefix(f"{store.prefix}/") for file in files if file.is_foreign] == ["logs/"]
 
 
 @pytest.mark.parametrize("content", [b"bytes", BIG], ids=["small", "large"])

@@ -211,7 +211,7 @@ class S3Store(CloudStore):
         last = ""
         if not prefix.startswith("/"):
             try:
-                for each in super().listed(prefix):
+                for each in self.objects.list(prefix):
                     last = each.name
                     yield each
                 return

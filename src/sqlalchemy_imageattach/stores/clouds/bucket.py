@@ -294,6 +294,26 @@ class Bucket:
             for each in page:
                 yield Listed(each["path"], each["size"], each["last_modified"])
 
+    def list_by_folders(self, prefix: str) -> Iterator[Listed]:
+        """List objects, a folder at a time, so that a name which cannot be read hides no other folder.
+
+        :param prefix: as for :meth:`list`
+        :returns: an iterator; a folder with such a name is listed itself, a slash at its end
+        :raises StoreError: when the server does not list them, or cannot list the folders either
+        """
+        level = self.ask(
+            "list its files",
+            prefix,
+            lambda library, client: library.obstore.list_with_delimiter(client, prefix or None),
+        )
+        for each in level["objects"]:
+            yield Listed(each["path"], each["size"], each["last_modified"])
+        for folder in level["common_prefixes"]:
+            try:
+                yield from self.list(f"{folder}/")
+            except UnreadableNameError:
+                yield Listed(f"{folder}/", 0, datetime.datetime.fromtimestamp(0, datetime.UTC))
+
     def ask(
         self,
         action: str,

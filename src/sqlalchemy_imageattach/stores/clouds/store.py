@@ -29,7 +29,7 @@ from ...naming import FileKey, StorableImage, folder_of_variants, former_names_o
 from ...store import StoredFile
 from ..key_store import KeyStore, check_base_url
 from .arguments import PutHeaders, check_range, sort_headers
-from .bucket import Bucket, Listed
+from .bucket import Bucket, Listed, UnreadableNameError
 from .clock import time_of
 from .runtime import require
 
@@ -174,7 +174,14 @@ class CloudStore(KeyStore):
         :returns: an iterator
         :raises StoreError: when the server does not list them
         """
-        return self.objects.list(prefix)
+        last = ""
+        try:
+            for each in self.objects.list(prefix):
+                last = each.name
+                yield each
+        except UnreadableNameError:
+            # What comes up to there was listed; servers list in the order of names.
+            yield from (each for each in self.objects.list_by_folders(prefix) if each.name > last)
 
     # What a store does.
 
