@@ -28,7 +28,7 @@ from sqlalchemy_imageattach.entity import Image
 from sqlalchemy_imageattach.exc import StoreError
 from sqlalchemy_imageattach.migration import migrate_class
 from sqlalchemy_imageattach.naming import FileKey
-from sqlalchemy_imageattach.store import Store, StoredFile
+from sqlalchemy_imageattach.store import Store, StoredFile, holds
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.stores.s3 import S3Store
@@ -293,6 +293,18 @@ def test_other_occupants_of_a_store_are_counted_and_left_alone(
         assert sweep(session, Base, store, NO_TIME, dry_run=False, limit=1).files == 1
     assert all((tmp_path / "images" / name).exists() for name in names)
     assert foreign in stored(store)
+
+
+@pytest.mark.parametrize("linked", ["user-cover", "user-cover/9", "user-cover/9/0"])
+def test_a_sweep_removes_nothing_behind_a_link(sqlite: Engine, tmp_path: Path, linked: str) -> None:
+    store = FileSystemStore(tmp_path / "images", "http://images.example.com/")
+    put(store, cover(9))
+    (tmp_path / "images" / linked).rename(tmp_path / "elsewhere")
+    (tmp_path / "images" / linked).symlink_to(tmp_path / "elsewhere")
+    with Session(sqlite) as session:
+        swept = sweep(session, Base, store, NO_TIME, dry_run=False, limit=1)
+    assert (swept.files, swept.foreign, swept.foreign_names) == (0, 1, (linked,))
+    assert holds(store, cover(9))
 
 
 def test_a_file_that_cannot_be_removed_is_reported(sqlite: Engine) -> None:

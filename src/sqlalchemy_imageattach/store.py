@@ -88,7 +88,7 @@ def _methods_take_revision(cls: type[Store]) -> bool:
 def _revision_kind(method: Callable[..., object]) -> str:
     try:
         parameters = inspect.signature(method).parameters.values()
-    except (TypeError, ValueError):  # a callable without a signature that Python can tell
+    except (TypeError, ValueError):  # a callable whose signature Python does not know
         return "no"
     for parameter in parameters:
         if parameter.name == "revision" and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -417,12 +417,12 @@ def is_missing(error: OSError) -> bool:
     """Tell whether an error of ``get_file()`` says that there is no such file.
 
     :param error: the error
-    :returns: false for every other failure, of which nobody knows whether the file is there
+    :returns: false for every other failure: then the file may be there or not
 
     >>> is_missing(FileNotFoundError()), is_missing(OSError('not found')), is_missing(TimeoutError())
     (True, True, False)
     """
     if isinstance(error, ImageNotFoundError | FileNotFoundError):
         return True
-    # As the guide tells to raise it; what the system or a library raises is a subclass, or has a number.
+    # As the guide says; what the system or a library raises is a subclass, or has a number.
     return type(error) is OSError and error.errno is None

@@ -40,7 +40,7 @@ class ImageServer:
     :param source: where images are found
     :param rules: how images are served
     :param hosts: what to believe about the host of a request, when the other application makes URLs; ``None`` to leave
-        the making of URLs to somebody else
+        the making of URLs to others
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Which URL the application has in the current request.
 
-A middleware tells it, for as long as it handles one request, in a :class:`~contextvars.ContextVar`; a store that the
+A middleware sets it, for as long as it handles one request, in a :class:`~contextvars.ContextVar`; a store that the
 application serves itself asks for it whenever it makes a URL.  It must always be true that
 
 - nothing is remembered from one request to another;
@@ -31,7 +31,7 @@ _base_url: ContextVar[str] = ContextVar("sqlalchemy_imageattach.serving.hosts", 
 
 
 def current_base_url() -> str:
-    """Tell the URL of the application in the current request.
+    """Find the URL of the application in the current request.
 
     :returns: a URL such as ``'https://example.com/app/'``; outside a request, or when the request does not say which
         host it is for, just a path, which browsers take as one on the host of the page

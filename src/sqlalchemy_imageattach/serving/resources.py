@@ -1,4 +1,4 @@
-"""Where the files are that are served: a name from anybody in, an open file out.
+"""Where the files are that are served: any name in, an open file out.
 
 :class:`Folder` finds them in a folder, :class:`Stored` in any store, and both are a :class:`Source`.  It must always be
 true that no byte comes from outside the source: :func:`~sqlalchemy_imageattach.naming.path_of` alone makes paths
@@ -79,7 +79,7 @@ class Source(Protocol):
     def find(self, name: str) -> Found | None:
         """Open a file.
 
-        :param name: a relative path with slashes; from anybody
+        :param name: a relative path with slashes, which may come from any client
         :returns: the file, or ``None`` when there is none of this name
         :raises NotServed: when there is a better answer
         :raises Pending: when the file is being made
@@ -88,7 +88,7 @@ class Source(Protocol):
     def url(self, name: str) -> str | None:
         """Make the URL that a file has by itself.
 
-        :param name: a relative path with slashes; from anybody
+        :param name: a relative path with slashes, which may come from any client
         :returns: the URL, or ``None``
         """
 
@@ -143,7 +143,7 @@ class Folder:
 
     def _is_within(self, path: str, descriptor: int, status: os.stat_result) -> bool:
         # To look where a file is takes as long as to open it, so that is done once a second for each that is asked for.
-        # Another file in its place is told at once: what becomes of one, or of its number, changes the ctime.
+        # Another file in its place is noticed at once: what becomes of one, or of its number, changes the ctime.
         identity, now = (status.st_dev, status.st_ino, status.st_ctime_ns), time.monotonic()
         known, until = self._within.get(path, (None, 0.0))
         if known == identity and now < until:
@@ -200,9 +200,9 @@ class Stored:
 
 @lru_cache(maxsize=4096)
 def etag_of(name: str) -> str | None:
-    """Make the validator of a file whose name tells its revision, and so its bytes.
+    """Make the validator of a file that has its revision in its name, and so always the same bytes.
 
-    :param name: a relative path with slashes; from anybody
+    :param name: a relative path with slashes, which may come from any client
     :returns: the validator, quoted, or ``None``
 
     >>> etag_of("user/1/0/1.640x480.k3v9q2.png")

@@ -2,7 +2,7 @@
 
 :func:`respond` is the whole of it.  It opens files by a :class:`~.resources.Source`: a :class:`~.resources.Folder`, or
 what is :class:`~.resources.Stored` anywhere.  The doors to WSGI and ASGI servers are :mod:`.wsgi` and :mod:`.asgi`.
-Anybody may have uploaded what is served, so it must always be true that
+Any stranger may have uploaded what is served, so it must always be true that
 
 - no file can run in the application's origin, whatever is in it: each is sent sandboxed, and as the type of its name;
 - a name with a revision means the same bytes for ever, and only such a name may be cached for ever;
@@ -63,7 +63,7 @@ class Request(NamedTuple):
 class Body(NamedTuple):
     """A body that is read while it is sent."""
 
-    #: At the first byte to send; whoever sends it closes it.
+    #: At the first byte to send; the sender closes it.
     file: IO[bytes]
     #: How many bytes to send; ``None`` for all that are left.
     length: int | None

@@ -31,7 +31,7 @@ class ServerMiddleware:
     :param block_size: how many bytes of a large file to read at once
     :param rules: how images are served
     :param hosts: what to believe about the host of a request, when the other application makes URLs; ``None`` to leave
-        the making of URLs to somebody else
+        the making of URLs to others
     :raises ValueError: when ``block_size`` is less than 1
     """
 
@@ -101,7 +101,7 @@ class StaticServerMiddleware(ServerMiddleware):
     :param cors: whether pages of other origins may read the files: true for any origin, or a list of them
     :param rules: how files are served
     :param hosts: what to believe about the host of a request, when the other application makes URLs; ``None`` to leave
-        the making of URLs to somebody else
+        the making of URLs to others
     :raises ValueError: when ``block_size`` is less than 1
 
     >>> from wsgiref.simple_server import demo_app

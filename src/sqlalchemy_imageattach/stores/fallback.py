@@ -49,7 +49,7 @@ class FallbackStore(LayeredStore):
         self.workers = new.workers
 
     def store_of(self, key: FileKey) -> Store:
-        """Tell which store a file is in, which takes one look into the new one.
+        """Find the store that a file is in, which takes one look into the new one.
 
         :param key: the file's name
         :returns: the new store when it has the file, or when the old one cannot have it

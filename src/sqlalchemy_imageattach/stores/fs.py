@@ -6,7 +6,7 @@ itself, through WSGI or ASGI, and makes URLs for the host that the current reque
 It must always be true that
 
 - a file is whole or not there: it is written aside under a name of its own, synced, renamed, and its folder synced;
-- what an interrupted write leaves is told by its name, and no row can name it;
+- an interrupted write leaves a file of a name that no row can have;
 - nothing outside of the folder is listed or removed: links are never followed;
 - any number of processes may write, read and delete at once, and may remove empty folders.
 """
@@ -340,7 +340,7 @@ def _parent(path: str) -> str:
 
 
 def _create(changed: list[str], path: str) -> int:
-    """Open a new file for writing, and make the folders above it; note which folders got a new entry by that."""
+    """Open a new file for writing, and make the folders above it; add the folders that got a new entry."""
     for _ in range(_ATTEMPTS):
         try:
             return create_file(path)

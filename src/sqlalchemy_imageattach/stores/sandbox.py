@@ -60,7 +60,7 @@ class SandboxStore(LayeredStore, Generic[S]):
         self.workers = overriding.workers
 
     def store_of(self, key: FileKey) -> Store:
-        """Tell which store a file is in, which takes a look into the overriding one.
+        """Find the store that a file is in, which takes a look into the overriding one.
 
         :param key: the file's name
         :returns: the overriding store when it has the file

@@ -180,7 +180,7 @@ def _arguments(scheme: str, query: str) -> dict[str, Any]:
 
 
 def _understood(read: Callable[[str], T], text: str) -> list[T]:
-    """What was read, or nothing; an error of its own would tell the text."""
+    """What was read, or nothing; an error of its own would show the text."""
     try:
         return [read(text)]
     except (ValueError, KeyError):

@@ -41,7 +41,7 @@ _FIRST_PAUSE = 0.1
 
 
 class Cloud(Protocol):
-    """What a bucket has to know of the cloud that it is in; a store tells it."""
+    """What a bucket has to know of the cloud that it is in; its store says that."""
 
     #: The cloud's own URL of the bucket, without a slash at its end.
     base_url: str
@@ -61,13 +61,13 @@ class Cloud(Protocol):
         """
 
     def secrets(self) -> tuple[str | None, ...]:
-        """Tell what no error may show.
+        """List what no error may show.
 
         :returns: the secrets
         """
 
     def headers(self) -> dict[str, str]:
-        """Tell what is sent with every request.
+        """List what is sent with every request.
 
         :returns: the headers
         """
@@ -259,7 +259,7 @@ class Bucket:
             try:
                 self.ask("delete files", batch[0], _deletion(batch), missing=True, repeat=True)
             except ImageNotFoundError:
-                # Where the server deletes one at a time, it ends with one that somebody else has deleted.
+                # Where the server deletes one at a time, it ends with one that another process has deleted.
                 for name in batch:
                     self.delete(name)
 

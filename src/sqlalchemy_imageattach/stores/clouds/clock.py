@@ -13,7 +13,7 @@ import urllib.request
 
 __all__ = ("time_of",)
 
-# A date tells whole seconds, and what it says has been on its way.
+# A date has whole seconds, and it was on its way for a while.
 _RESOLUTION = datetime.timedelta(seconds=3)
 
 

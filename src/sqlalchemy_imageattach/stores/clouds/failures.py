@@ -1,4 +1,4 @@
-"""What a cloud has answered, in a sentence that somebody can act on.
+"""What a cloud has answered, in a sentence that a reader can act on.
 
 obstore reports every failure as a page of text.  What is wanted of it is the code that the server gave, its message, or
 what became of the connection, and what to do about it.  It must always be true that

@@ -3,7 +3,7 @@
 It must always be true that
 
 - what is held in memory does not grow with the file;
-- an error that the caller's own file raised can be told from one of the cloud.
+- an error that the caller's own file raised is not taken for one of the cloud.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read_up_to(file: IO[bytes], size: int) -> bytes:
 
 
 class Parts(Iterator[bytes]):
-    """The bytes of a file of which some were read already; tells afterwards how it went.
+    """The bytes of a file of which some were read already; it knows afterwards how that went.
 
     :param start: what was read, not empty
     :param rest: where the rest is
