@@ -149,7 +149,11 @@ def a_gain_map() -> bytes:
 
 # Colours
 PICTURES.add("Adobe CMYK", lambda: _jpeg(sample("CMYK")))
-PICTURES.add("Adobe YCCK", lambda: _jpeg(sample("CMYK")).replace(b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\0"))
+PICTURES.add("Adobe YCCK", lambda: _of_transform(_jpeg(sample("CMYK")), 2))
+PICTURES.add("Adobe CMYK with a profile", lambda: _jpeg(sample("CMYK"), icc_profile=_cmyk_profile()))
+PICTURES.add(
+    "Adobe CMYK with a profile of RGB", lambda: _jpeg(sample("CMYK"), icc_profile=matrix_profile("adobe", 2.2))
+)
 PICTURES.add("a profile of sRGB", _jpeg, icc_profile=matrix_profile())
 PICTURES.add("a profile of Display P3", _jpeg, icc_profile=matrix_profile("p3", name="Display P3"))
 PICTURES.add("a profile of Adobe RGB", _jpeg, icc_profile=matrix_profile("adobe", 2.2, name="Adobe RGB (1998)"))
@@ -165,6 +169,18 @@ PICTURES.add("a profile of a scanner", _jpeg, icc_profile=matrix_profile("p3", k
 PICTURES.add("JFIF colours under an Adobe marker", lambda: _inserted(_jpeg(), _segment(0xEE, b"Adobe\0\x64\0\0\0\0\1")))
 PICTURES.add("an Adobe marker of RGB over YCbCr", lambda: _adobe_alone(0))
 PICTURES.add("an Adobe marker of YCbCr alone", lambda: _adobe_alone(1))
+
+
+def _of_transform(data: bytes, transform: int) -> bytes:
+    at = data.index(b"Adobe") + 11
+    return data[:at] + bytes([transform]) + data[at + 1 :]
+
+
+def _cmyk_profile() -> bytes:
+    """A profile that libvips has in it."""
+    import pyvips
+
+    return bytes(pyvips.Operation.call("profile_load", "cmyk"))
 
 
 def _adobe_alone(transform: int) -> bytes:

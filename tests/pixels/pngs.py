@@ -147,6 +147,7 @@ for _name, _before in {
     "iCCP over gAMA of 1.0": [_gama(1.0), _iccp(matrix_profile())],
     "iCCP that is junk": [chunk(b"iCCP", b"made\0\0" + zlib.compress(b"junk" * 50))],
     "iCCP that is not compressed": [chunk(b"iCCP", b"made\0\0" + b"junk" * 50)],
+    "iCCP compressed by number 5": [chunk(b"iCCP", b"made\0\5" + zlib.compress(matrix_profile("p3")))],
     "iCCP of gray on colours": [_iccp(curves_profile(1.0))],
     "cICP of sRGB": [_cicp(1, 13)],
     "cICP of P3": [_cicp(12, 13)],

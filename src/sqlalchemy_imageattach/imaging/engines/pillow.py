@@ -35,7 +35,7 @@ from PIL import (
 )
 
 from ...exc import ImageAttachError, InvalidImageError, MissingDependencyError
-from ..headers import gif, jpeg, png
+from ..headers import colors, gif, jpeg, png
 from ..headers.header import Frame
 from ..source import ViewReader
 from ..types import VECTOR_TYPES
@@ -331,7 +331,7 @@ def _unlike(image: Image.Image, key: int) -> Image.Image:
     return cast(Image.Image, mask)
 
 
-_SRGB = ImageCms.createProfile("sRGB")
+_SRGB = ImageCms.ImageCmsProfile(io.BytesIO(colors.SRGB))
 
 
 @functools.lru_cache(maxsize=4)

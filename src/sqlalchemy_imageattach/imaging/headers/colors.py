@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from . import hdr
 
-__all__ = ("is_known", "is_profile", "of_cicp", "of_gamma", "of_profile")
+__all__ = ("SRGB", "is_known", "is_profile", "of_cicp", "of_gamma", "of_profile")
 
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 Curve = Callable[[float], float]
@@ -201,6 +201,9 @@ def _curve(tag: bytes) -> Curve:
 
 # Making
 
+# Between a table of version 2 and what is of version 4, converters change black.
+_VERSION_2, _VERSION_4 = 0x02400000, 0x04400000
+
 # What a parametric curve has: gamma alone, or g, a, b, c and d.
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 # How the picture of such a camera is shown, which is not how the camera made it: BT.1886.
@@ -221,7 +224,7 @@ _TRANSFERS: dict[int, tuple[float, ...]] = {
 }
 
 
-def _matrix_profile(chromaticities: Chromaticities, curve: Sequence[float]) -> bytes | None:
+def _matrix_profile(chromaticities: Chromaticities, curve: Sequence[float], version: int = _VERSION_4) -> bytes | None:
     try:
         matrix = _to_d50(chromaticities)
     except ArithmeticError:
@@ -233,7 +236,7 @@ def _matrix_profile(chromaticities: Chromaticities, curve: Sequence[float]) -> b
         if not all(abs(value) < 4 for value in column):
             return None
         tags[name] = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in column))
-    return _profile(tags)
+    return _profile(tags, version=version)
 
 
 # Steps of each colour in a table.
@@ -256,8 +259,7 @@ def _table_profile(primaries: int, transfer: int) -> bytes:
     identity = struct.pack(">2H", 0, 65535)
     head = struct.pack(">4B9i2H", 3, 3, _STEPS, 0, 65536, 0, 0, 0, 65536, 0, 0, 0, 65536, 2, 2)
     lut = b"mft2\0\0\0\0" + head + identity * 3 + bytes(table) + identity * 3
-    # To a table of version 4, converters would add a black of their own.
-    return _profile({b"A2B0": lut}, b"Lab ", 0x02400000)
+    return _profile({b"A2B0": lut}, b"Lab ", _VERSION_2)
 
 
 def _lab(xyz: Sequence[float]) -> list[int]:
@@ -270,7 +272,7 @@ def _lab(xyz: Sequence[float]) -> list[int]:
     return [min(65535, max(0, round(value))) for value in (lightness * 652.8, (a + 128) * 256, (b + 128) * 256)]
 
 
-def _profile(tags: dict[bytes, bytes], connection: bytes = b"XYZ ", version: int = 0x04400000) -> bytes:
+def _profile(tags: dict[bytes, bytes], connection: bytes = b"XYZ ", version: int = _VERSION_4) -> bytes:
     """Puts a profile of version 4 together: ICC.1, 7."""
     text = "made".encode("utf-16-be")
     named = b"mluc\0\0\0\0" + struct.pack(">II4sII", 1, 12, b"enUS", len(text), 28) + text
@@ -325,3 +327,9 @@ def _inverse(matrix: Matrix) -> Matrix:
         (d * h - e * g, b * g - a * h, a * e - b * d),
     )
     return _of_rows([value / determinant for value in row] for row in rows)
+
+
+_made = _matrix_profile(_SRGB_PRIMARIES, _SRGB_CURVE, _VERSION_2)
+assert _made is not None
+#: The profile of sRGB, to convert to.
+SRGB: bytes = _made

@@ -135,7 +135,8 @@ def _profile(first: dict[bytes, memoryview], channels: int) -> bytes | None:
     if b"iCCP" in first:
         _, _, packed = bytes(first[b"iCCP"]).partition(b"\0")
         try:
-            profile = zlib.decompressobj().decompress(packed[1:], _MAX_PROFILE)
+            # There is one way to compress it, which is number 0.
+            profile = zlib.decompressobj().decompress(packed[1:], _MAX_PROFILE) if packed[:1] == b"\0" else b""
         except zlib.error:
             profile = b""
         if colors.is_profile(profile, channels):
@@ -191,6 +192,10 @@ def _beginning(data: memoryview, listed: list[Chunk], head: bytes, profile: byte
     depth, color = head[8], head[9]
     first = {name: bytes(data[start + 8 : end - 4]) for name, start, end in reversed(listed) if name in _ESSENTIAL}
     palette, clear = first.get(b"PLTE", b""), first.get(b"tRNS", b"")
+    names = [name for name, _, _ in listed]
+    if clear and palette and names.index(b"tRNS") < names.index(b"PLTE"):
+        # It has no colours yet to make transparent.
+        clear = b""
     if clear and color == _GRAY and depth <= 8:
         # Gray with a transparent one is a palette, of which decoders make no mistakes.
         (key,) = unpack(">H", clear.ljust(2, b"\0"))
