@@ -371,3 +371,11 @@ def test_what_comes_next_to_an_animation_is_not_bound_to_it() -> None:
     first = made(file, 40, 30)
     second = made(file, 20, 15)
     assert probe(first.file).frames == probe(second.file).frames == 3
+
+
+def test_a_result_of_another_size_than_was_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy_imageattach.imaging.engines import choice
+
+    monkeypatch.setattr(choice, "resize", lambda job: (io.BytesIO(), job.width + 1, job.height))
+    with pytest.raises(InvalidImageError, match="expected a result of 40x30 pixels, got 41x30"):
+        made(pictures.picture("image/png"), 40, 30)

@@ -268,4 +268,11 @@ def resize(
             )
         with measured("decode", header.mimetype, file_size=len(data)):
             made, made_width, made_height = choice.resize(job)
+    if postprocess is None and (made_width, made_height) != (asked := canvas or (job.width, job.height)):
+        made.close()
+        raise InvalidImageError(
+            f"expected a result of {asked[0]}x{asked[1]} pixels, got {made_width}x{made_height}; "
+            f"the {header.mimetype} says other things of its size to different readers",
+            reason="damaged",
+        )
     return Resized(made, made_width, made_height, job.mimetype)
