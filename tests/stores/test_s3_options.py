@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -252,9 +254,10 @@ def test_base_url_may_be_a_path(base_url: str) -> None:
 
 
 class Clock:
-    """A clock that tests set."""
+    """A clock that tests set; it begins with the present hour, since servers have clocks as well."""
 
-    now = 1_800_000_000.0
+    def __init__(self) -> None:
+        self.now = time.time() // 3600 * 3600
 
     def time(self) -> float:
         return self.now
@@ -267,49 +270,82 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+def of_an_instance(monkeypatch: pytest.MonkeyPatch) -> tuple[S3Store, list[int]]:
+    """A store that is not given its keys, and for how long the library below has signed URLs for it."""
+    store, signed = S3Store("yourapp", signed_urls=900, signed_urls_window=3600), list[int]()
+    monkeypatch.setattr(store.objects, "sign", lambda name, seconds: f"{name}-{signed.append(seconds)}-{len(signed)}")
+    return store, signed
+
+
 def test_signed_url_is_the_same_within_its_window_and_valid_for_as_long_as_is_said(make_s3: Any, clock: Clock) -> None:
     store = make_s3(signed_urls=900, signed_urls_window=3600)
     url = store.url_of_key(KEY)
     assert "X-Amz-Expires=4500&" in url
     clock.now += 3599
     assert store.url_of_key(KEY) == url
+    # So it is in every process.
+    assert make_s3(signed_urls=900, signed_urls_window=3600).url_of_key(KEY) == url
     assert store.url_of_key(PLAIN) != url
     put(store)
     with urllib.request.urlopen(url) as response:
         assert response.read() == b"bytes"
+    clock.now += 1
+    assert store.url_of_key(KEY) != url
 
 
-def test_signed_url_is_another_one_after_its_window(
-    make_s3: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"region": "eu-west-1"},
+        {"endpoint_url": "http://[::1]:9000"},
+        {"endpoint_url": "https://s3.host:443/path"},
+        {"endpoint_url": "http://s3.host:80"},
+        {"prefix": "/im ages", "region": "eu-west-1"},
+        {"bucket": "a.b", "region": "eu-west-1"},
+        {"session_token": "t/+="},
+    ],
+)
+@pytest.mark.parametrize("object_type", ["user-picture", "ü 🖼+%25&<>'\"~!*()[]@:$,;="])
+def test_url_that_is_signed_as_of_a_time_is_the_one_that_the_library_makes_then(
+    arguments: dict[str, Any], object_type: str
 ) -> None:
-    store = make_s3(signed_urls=900, signed_urls_window=3600)
-    signed: list[int] = []
-    monkeypatch.setattr(store.objects, "sign", lambda name, seconds: f"{name}-{signed.append(seconds)}-{len(signed)}")
+    store = S3Store(**{"bucket": "yourapp", "access_key": "A/+", "secret_key": "s/+=", "signed_urls": 60, **arguments})
+    key = KEY._replace(object_type=object_type)
+    url = urlsplit(store.url_of_key(key))
+    time = datetime.strptime(dict(parse_qsl(url.query))["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    other = urlsplit(store.signed_as_of(time, store.name(key), 60) or "")
+    assert url[:3] == other[:3]
+    assert sorted(url.query.split("&")) == sorted(other.query.split("&"))
+
+
+def test_signed_url_of_keys_of_the_instance_is_kept_within_its_window(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, signed = of_an_instance(monkeypatch)
     urls = [store.url_of_key(KEY) for clock.now in (7200.0, 10_799.0, 10_800.0, 14_399.0, 14_400.0)]
     assert urls[0] == urls[1] != urls[2] == urls[3] != urls[4]
     assert signed == [4500] * 3
 
 
-def test_signed_url_of_temporary_credentials_is_not_kept_since_it_ends_with_them(clock: Clock) -> None:
-    store = S3Store("yourapp", "a", "b", session_token="t", signed_urls=60, signed_urls_window=3600)
-    assert "X-Amz-Security-Token=t&" in store.url_of_key(KEY)
-    # As the library below finds newer ones on an instance.
-    store.objects = S3Store("yourapp", "a", "b", session_token="newer").objects
-    assert "X-Amz-Security-Token=newer&" in store.url_of_key(KEY)
+def test_signed_url_of_temporary_keys_is_not_kept_since_it_ends_with_them(clock: Clock) -> None:
+    store = S3Store("yourapp", signed_urls=60, signed_urls_window=3600)
+    for token in ("older", "newer"):
+        # As the library below finds them on an instance.
+        store.objects = S3Store("yourapp", "a", "b", session_token=token).objects
+        assert f"X-Amz-Security-Token={token}&" in store.url_of_key(KEY)
 
 
-def test_signed_url_that_was_made_for_another_time_is_not_taken(make_s3: Any, clock: Clock) -> None:
-    store = make_s3(signed_urls=60, signed_urls_window=3600)
-    assert "X-Amz-Expires=3660&" in store.url_of_key(KEY)
-    store.signed_urls = 900
-    assert "X-Amz-Expires=4500&" in store.url_of_key(KEY)
+def test_signed_url_that_was_made_for_another_time_is_not_taken(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, signed = of_an_instance(monkeypatch)
+    store.url_of_key(KEY)
+    store.signed_urls = 60
+    store.url_of_key(KEY)
+    assert signed == [4500, 3660]
 
 
-def test_signed_urls_that_are_remembered_do_not_grow_without_end(
-    make_s3: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_signed_urls_that_are_remembered_do_not_grow_without_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud_store, "_SIGNED_URLS", 10)
-    store = make_s3(signed_urls=900, signed_urls_window=3600)
+    store, _ = of_an_instance(monkeypatch)
     for number in range(100):
         store.url_of_key(KEY._replace(object_id=number))
     assert len(store._signed[1]) <= 10

@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import IO, Any, ClassVar, Literal, Unpack
+from urllib.parse import quote
 
 from ..exc import ImageNotFoundError
 from ..instrumentation import measured
@@ -35,6 +36,7 @@ from .clouds.failures import AuthMechanismError
 from .clouds.runtime import Runtime
 from .clouds.s3listing import fetched, list_objects
 from .clouds.s3request import S3Request, S3RequestV2, S3RequestV4
+from .clouds.s3signature import Keys, signed_url
 from .clouds.store import DEFAULT_MAX_AGE, CloudStore, checked_path
 from .sandbox import SandboxStore
 
@@ -218,6 +220,14 @@ class S3Store(CloudStore):
             except UnreadableNameError:
                 pass
         yield from list_objects(partial(self._fetch, prefix), prefix, last)
+
+    def signed_as_of(self, time: datetime.datetime, name: str, seconds: int) -> str | None:
+        if self.access_key is None or self.secret_key is None:
+            return None
+        region = self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        keys = Keys(self.access_key, self.secret_key, self.session_token)
+        url = f"{_base_url(self.endpoint_url, self.bucket, region)}/{quote(name)}"
+        return signed_url(url, region, keys, time, seconds)
 
     def _fetch(self, prefix: str, query: str) -> bytes:
         """Ask the bucket for a page of its listing."""

@@ -8,4 +8,7 @@
     failures     what an error of a cloud means
     runtime      loading obstore, and its threads
     s3request    signed requests, as the original library made them
+    s3listing    a listing of whatever S3 may hold
+    s3signature  URLs that are signed as of a time
+    arguments    what the stores take, and the checks of it
 """

@@ -183,6 +183,16 @@ class CloudStore(KeyStore):
             # What comes up to there was listed; servers list in the order of names.
             yield from (each for each in self.objects.list_by_folders(prefix) if each.name > last)
 
+    def signed_as_of(self, time: datetime.datetime, name: str, seconds: int) -> str | None:
+        """Sign a URL as of a time, so that every process makes the same one.
+
+        :param time: the time, in UTC
+        :param name: the name of the object
+        :param seconds: how long it is valid from then on
+        :returns: the URL; by default none, and each process keeps those that it has signed
+        """
+        return None
+
     # What a store does.
 
     def write(self, key: FileKey, file: IO[bytes], reproducible: bool) -> None:
@@ -289,6 +299,9 @@ class CloudStore(KeyStore):
             return self.objects.sign(name, self.signed_urls)
         # Whenever the window ends, what was signed at its beginning is still valid for as long as was asked for.
         window, seconds = int(time.time()) // self.signed_urls_window, self.signed_urls + self.signed_urls_window
+        begin = datetime.datetime.fromtimestamp(window * self.signed_urls_window, datetime.UTC)
+        if (signed := self.signed_as_of(begin, name, seconds)) is not None:
+            return signed
         if self._signed[0] != (window, seconds) or len(self._signed[1]) >= _SIGNED_URLS:
             self._signed = ((window, seconds), {})
         urls = self._signed[1]
