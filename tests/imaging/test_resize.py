@@ -379,3 +379,8 @@ def test_a_result_of_another_size_than_was_asked_for_is_an_error(monkeypatch: py
     monkeypatch.setattr(choice, "resize", lambda job: (io.BytesIO(), job.width + 1, job.height))
     with pytest.raises(InvalidImageError, match="expected a result of 40x30 pixels, got 41x30"):
         made(pictures.picture("image/png"), 40, 30)
+
+
+def test_libvips_keeps_nothing_of_what_it_has_decoded() -> None:
+    made(pictures.picture("image/jpeg", progressive=True), 40, 30)
+    assert pyvips.vips_lib.vips_cache_get_size() == 0

@@ -65,11 +65,7 @@ EXCEPTIONS = {
 #: What is refused, and why.
 REFUSED = {
     ("png", "of an iPhone application"): "no browser shows it",
-    ("svg", "style a namespace rule"): _OUTSIDE,
-    ("svg", "style a web font that is not used"): _OUTSIDE,
-    ("svg", "style a font-face that is not used"): _OUTSIDE,
     ("svg", "an unused reference"): _OUTSIDE,
-    ("svg", "a stylesheet instruction within"): _OUTSIDE,
     ("svg", "a WebP within"): _EMBEDDED,
 }
 

@@ -2,7 +2,8 @@
 
 Only the loaders of the types that the engine reads are open.  libvips has many more, some of which read any text, or
 other files.  That is a setting of the process: an application that loads other types with pyvips itself has to open
-them again, by ``pyvips.operation_block_set``.
+them again, by ``pyvips.operation_block_set``.  So is the cache of finished operations, which is off: nothing is decoded
+twice here, and twenty progressive photographs of 24 megapixels would stay in it as 1.1 GB.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ if logging.getLogger("pyvips").level == logging.NOTSET:
 pyvips.operation_block_set("VipsForeignLoad", True)
 for _loader in _LOADERS.values():
     pyvips.operation_block_set(_loader, False)
+pyvips.cache_set_max(0)
 
 
 def changed(image: pyvips.Image, change: Change) -> pyvips.Image:

@@ -50,6 +50,12 @@ _DEFAULT_WIDTH, _DEFAULT_HEIGHT = 300.0, 150.0
 
 _CSS_URL = re.compile(r"""url\(\s*["']?([^"')]*)|@import\s*["']([^"']*)""", re.IGNORECASE)
 
+# What draws nothing: a font that is not there is another one, and a namespace is a name.
+_FONTS_AND_NAMES = re.compile(
+    r"""@namespace[^;{]*;|@font-face\s*\{[^{}]*\}|@import\s+(?:url\(\s*)?["']?https?://[^"')\s;]*\bfonts?\b[^;{]*;""",
+    re.IGNORECASE,
+)
+_STYLESHEET = re.compile(r"""\bhref\s*=\s*["']([^"']*)["']""")
 _UNDRAWN = re.compile(r"\s*data:image/(?:webp|avif)", re.IGNORECASE)
 
 # Errors of expat that come at the end only: it ends too soon.
@@ -322,10 +328,11 @@ class _Document(_Prolog):
 
     def instruction(self, target: str, text: str) -> None:
         if target == "xml-stylesheet":
-            self._refer(text, "a stylesheet")
+            found = _STYLESHEET.search(text)
+            self._refer(found[1].strip() if found else text, "a stylesheet")
 
     def _refer_css(self, css: str) -> None:
-        for found in _CSS_URL.finditer(css):
+        for found in _CSS_URL.finditer(_FONTS_AND_NAMES.sub("", css)):
             self._refer((found[1] or found[2] or "").strip(), "a style")
 
     def _refer(self, uri: str, where: str) -> None:

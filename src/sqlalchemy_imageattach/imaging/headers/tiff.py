@@ -233,6 +233,8 @@ def _is_unusual(fields: dict[int, _Field]) -> bool:
     if photometric == _LAB and (bits != 8 or samples != 3):
         raise damaged(f"the TIFF has L*a*b* colours of {bits} bits and {samples} samples; save it as RGB")
     is_planar = samples > 1 and _first(fields, _PLANES, 1) != 1
+    if is_planar and photometric == _YCBCR:
+        raise damaged("the TIFF has luminance and chroma apart, which is not read here; save it as RGB")
     # What more there is may be no alpha, or one that the colours are multiplied by.
     is_plain = samples == (1 if photometric == _BLACK_IS_ZERO else 3) or _first(fields, _EXTRA_SAMPLES, 0) == 2
     is_read = photometric in (_BLACK_IS_ZERO, _RGB) and bits in (8, 16) and compression in _CHECKED
