@@ -52,7 +52,6 @@ check: $(dev)
 	$(bin)/pyright --pythonpath $(bin)/python
 
 docs: $(dev)
-	rm -rf docs/api/modules
 	$(bin)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 
 bench: $(dev) $(VENV)/.bench
@@ -103,4 +102,4 @@ lock:
 	cd tests/azurite && npm update --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 clean:
-	rm -rf $(VENV) .corpus tests/azurite/node_modules docs/_build docs/api/modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .corpus tests/azurite/node_modules docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import doctest
 import os
 import re
@@ -51,9 +52,11 @@ def test_the_blocks_of_a_document_run_one_after_the_other(document, tmp_path, mo
     monkeypatch.setattr(instrumentation, "_subscribers", ())  # what subscribes does so for this document
     parsed = SYBIL.parse(document)
     parsed.namespace["__name__"] = "__main__"  # as a program that stands in a file of its own
+    # What other tests have left current is nothing to a document.
+    context = contextvars.Context()
     for example in parsed.examples():
         with contextlib.suppress(unittest.SkipTest):  # <!-- skip: next -->
-            example.evaluate()
+            context.run(example.evaluate)
 
 
 def test_every_test_that_the_guarantees_name_is_there():
