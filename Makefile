@@ -93,7 +93,7 @@ lock:
 	$(compile) requirements/build.in -o requirements/build.txt
 	$(compile) -c requirements/build.txt --all-extras --no-emit-package sqlalchemy-imageattach pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(compile) -c requirements/dev.txt --no-emit-package sqlalchemy-imageattach pyproject.toml requirements/demo.in -o requirements/demo.txt
-	$(compile) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
+	$(compile) -c requirements/dev.txt --no-emit-package sqlalchemy requirements/bench.in -o requirements/bench.txt
 	$(compile) requirements/original.in -o requirements/original.txt
 	$(compile) --no-deps requirements/photos.in -o requirements/photos.txt
 	$(compile) -c requirements/dev.txt --no-deps requirements/corpus.in -o requirements/corpus.txt
