@@ -15,6 +15,7 @@ from ..imaging import ImagePolicy
 from ..store import Store
 from ..transactions import listeners
 from ..transactions.info_keys import INFO_KEY, POLICY_KEY, VARIANTS_KEY
+from ..transactions.place import ATTACHMENT_KEY
 from ..variants.transform import Transform
 from .image import Image
 from .image_set import SingleImageSet
@@ -61,6 +62,7 @@ def image_attachment(
     overlaps = kwargs.get("overlaps")
     kwargs["overlaps"] = f"{overlaps},__*" if overlaps else "__*"
     info = dict(kwargs.pop("info", None) or {})
+    info[ATTACHMENT_KEY] = image_set is MultipleImageSet
     if store is not None:
         info[INFO_KEY] = store
     if policy is not None:

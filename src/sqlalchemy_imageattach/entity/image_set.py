@@ -38,6 +38,7 @@ from ..exc import ImageNotFoundError
 from ..imaging import ImagePolicy, check_filter
 from ..store import Store
 from ..transactions.info_keys import POLICY_KEY
+from ..transactions.instances import connection_for
 from ..transactions.pending import Attachment
 from ..transactions.place import Place
 from ..transactions.rows import has_gap_locks, insert_or_find
@@ -331,7 +332,9 @@ class BaseImageSet(WithVariants, Generic[I]):
             incoming = Incoming(call(Attachment.of_file, store, made.file, 2**63), size, made.mimetype)
         attach = partial(self._insert, incoming, False, inherited=inherited(original))
         session = object_session(original)
-        if session is None or not inspect(original).persistent or not has_gap_locks(session, relationship.mapper):
+        if session is None or not inspect(original).persistent:
+            return attach()
+        if not has_gap_locks(connection_for(session, relationship.mapper, original)):
             return attach()
         image: I = insert_or_find(session, relationship.mapper, attach)
         if image not in self.query:

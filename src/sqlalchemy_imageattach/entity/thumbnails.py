@@ -80,7 +80,7 @@ def claim(original: I, place: Place, size: tuple[int, int]) -> I | None:
     if not lock_original(session, place.owner, original):
         session.expire(place.owner, [place.relationship.key])
         raise ImageNotFoundError("the original was replaced or deleted by another transaction; try again")
-    return next(iter(find_current(session, place, width=size[0], height=size[1])), None)
+    return next(iter(find_current(session, place, original, width=size[0], height=size[1])), None)
 
 
 # What is said of each image when it is attached, whatever the model says of these columns.

@@ -31,7 +31,9 @@ from ..naming import FileKey, new_revision
 from .info_keys import FLUSH_KEY
 from .ledger import ledger_of
 from .pending import attach_copy, attachment_of
-from .rows import CurrentFile, lock_deleted, lock_rows, replace_all
+from .place import stand_in
+from .replacing import Locked, replace_all
+from .rows import CurrentFile, Identity, lock_deleted, lock_rows
 from .which_store import find_store, remember_store_of_file
 
 __all__ = (
@@ -51,10 +53,11 @@ _NO_WIDTH = -1
 class _Flush:
     """What is known of the rows that a running flush deletes, replaces and renames."""
 
-    def __init__(self, context: UOWTransaction) -> None:
+    def __init__(self, context: UOWTransaction, locked: Locked) -> None:
         self._context_reference = weakref.ref(context)
+        self._locked = locked
         #: What the rows name that are deleted or replaced, by mapper and identity.
-        self._current_files: dict[Mapper[Any], dict[tuple[Any, ...], CurrentFile]] = {}
+        self._current_files: dict[Mapper[Any], dict[Identity, CurrentFile]] = {}
         #: The files of those rows, and of those that are renamed, by identity key.
         self._doomed: dict[Any, FileKey] = {}
         #: Whose row a new image takes over, by the state of the new one.
@@ -69,7 +72,8 @@ class _Flush:
         """
         mapper = state.mapper.base_mapper
         if mapper not in self._current_files:
-            self._current_files[mapper] = lock_deleted(connection, state.mapper, self._context)
+            locked = self._locked.get(mapper, {})
+            self._current_files[mapper] = locked | lock_deleted(connection, state.mapper, self._context, locked)
         assert state.key is not None
         current = self._current_files[mapper].get(state.key[1])
         if current is None:
@@ -199,8 +203,7 @@ def _flush_of(session: Session | None) -> _Flush:
 
 
 def before_flush(session: Session, context: UOWTransaction, instances: Any) -> None:
-    replace_all(session)
-    session.info[FLUSH_KEY] = _Flush(context)
+    session.info[FLUSH_KEY] = _Flush(context, replace_all(session))
 
 
 def after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
@@ -267,10 +270,7 @@ def _committed_key(image: Any) -> FileKey:
     changed = {name: value for name, value in state.committed_state.items() if name in state.mapper.column_attrs}
     if not changed:
         return FileKey.of(image)
-    # A stand-in, since a model may compute its object_id and object_type from any of its attributes.
-    stand_in = state.manager.new_instance()
-    for attribute in state.mapper.column_attrs:
-        name = attribute.key
-        value = changed.get(name, NO_VALUE)
-        set_committed_value(stand_in, name, getattr(image, name) if value is NO_VALUE else value)
-    return FileKey.of(stand_in)
+    # A model may compute its object_id and object_type from any of its attributes.
+    values = {attribute.key: changed.get(attribute.key, NO_VALUE) for attribute in state.mapper.column_attrs}
+    loaded = {name: getattr(image, name) if value is NO_VALUE else value for name, value in values.items()}
+    return FileKey.of(stand_in(state.mapper, loaded))

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Mapper, Session
 
-from . import connections, flush, ledger, owner_keys
+from . import connections, flush, ledger, owner_keys, place
 from .ledger import SavepointsOf
 
 __all__ = ("listen",)
@@ -26,6 +26,7 @@ def listen(image_class: type[Any], savepoints_of: SavepointsOf) -> None:
     """
     of_images = {"propagate": True, "raw": True}
     for target, name, listener, options in (
+        (Mapper, "mapper_configured", _after_configured, {}),
         (Session, "after_begin", _after_begin, {}),
         (Session, "before_flush", flush.before_flush, {}),
         (image_class, "before_insert", flush.before_insert, of_images),
@@ -45,3 +46,7 @@ def listen(image_class: type[Any], savepoints_of: SavepointsOf) -> None:
 
 def _after_begin(session: Session, transaction: Any, connection: Any) -> None:
     connections.watch_savepoints(connection)
+
+
+def _after_configured(mapper: Mapper[Any], cls: type[Any]) -> None:
+    place.register_attachments(mapper)

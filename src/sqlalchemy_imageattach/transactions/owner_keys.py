@@ -15,14 +15,15 @@ import weakref
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import inspect
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session
-from sqlalchemy.orm.attributes import set_committed_value
 
 from ..context import current_store
 from ..naming import FileKey
+from .instances import connection_for, images_of, select_images
 from .ledger import ledger_of
+from .place import stand_in
 from .which_store import find_store, remember_store_of_file
 
 __all__ = ("follow_owner",)
@@ -54,10 +55,10 @@ def follow_owner(
             and not relationship.viewonly
         )
     for relationship in relationships:
-        _follow(connection, state, relationship)
+        _follow(state, relationship)
 
 
-def _follow(connection: Connection, owner: InstanceState[Any], relationship: RelationshipProperty[Any]) -> None:
+def _follow(owner: InstanceState[Any], relationship: RelationshipProperty[Any]) -> None:
     mapper = relationship.mapper
     before, now = {}, {}
     for local, remote in relationship.local_remote_pairs or ():
@@ -69,37 +70,21 @@ def _follow(connection: Connection, owner: InstanceState[Any], relationship: Rel
         return
     session = owner.session
     assert session is not None
-    names = [attribute.key for attribute in mapper.column_attrs]
-    followed: Any = select(*(getattr(mapper.class_, name) for name in names)).where(
-        *(getattr(mapper.class_, name) == value for name, value in now.items())
-    )
-    for row in connection.execute(followed):
-        _move(session, connection, owner, mapper, dict(zip(names, row, strict=True)), before)
+    statement = select_images(mapper).where(*(mapper.columns[name] == value for name, value in now.items()))
+    for image in images_of(mapper, connection_for(session, mapper, owner.obj()).execute(statement)):
+        _move(session, owner, image, before)
 
 
-def _move(
-    session: Session,
-    connection: Connection,
-    owner: InstanceState[Any],
-    mapper: Mapper[Any],
-    values: dict[str, Any],
-    before: dict[str, Any],
-) -> None:
-    old, new = _stand_in(mapper, values | before), _stand_in(mapper, values)
+def _move(session: Session, owner: InstanceState[Any], new: Any, before: dict[str, Any]) -> None:
+    mapper = inspect(new).mapper
+    # A model may compute its object_id and object_type from any of its attributes.
+    old = stand_in(mapper, {attribute.key: getattr(new, attribute.key) for attribute in mapper.column_attrs} | before)
     old_key, new_key = FileKey.of(old), FileKey.of(new)
     if old_key == new_key:
         return
     loaded = session.identity_map.get(mapper.identity_key_from_instance(old))
     store = find_store(current_store, loaded, owner=owner.obj(), mapper=mapper, prefer_known=True)
     remember_store_of_file(session, new_key, store)
-    ledger = ledger_of(session)
+    connection, ledger = connection_for(session, mapper, owner.obj()), ledger_of(session)
     ledger.put(session, connection, store, new_key, not new.original, partial(store.get_key, old_key))
     ledger.delete(session, connection, store, old_key)
-
-
-def _stand_in(mapper: Mapper[Any], values: dict[str, Any]) -> Any:
-    # A model may compute its object_id and object_type from any of its attributes.
-    image = mapper.class_manager.new_instance()
-    for name, value in values.items():
-        set_committed_value(image, name, value)
-    return image

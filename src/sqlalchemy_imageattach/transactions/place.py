@@ -5,14 +5,37 @@ Its criteria say in SQL which rows it has.  They may stand in one statement with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import BindParameter, ColumnElement, bindparam, inspect
-from sqlalchemy.orm import RelationshipProperty, with_parent
+from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session, with_parent
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.base import NO_VALUE
 from sqlalchemy.sql.visitors import replacement_traverse
 
-__all__ = ("Place", "are_of", "known_keys", "order_of")
+__all__ = (
+    "ATTACHMENT_KEY",
+    "Place",
+    "are_of",
+    "attachments_of",
+    "attachments_to",
+    "committed_value",
+    "known_keys",
+    "order_of",
+    "place_names",
+    "register_attachments",
+    "stand_in",
+)
+
+#: The key in the ``info`` of a relationship that says that images are attached by it; true for one of many image sets.
+ATTACHMENT_KEY = "image_attachment"
+
+# The keys in the ``info`` that SQLAlchemy keeps for each class: its attachments; of images, those that lead to them,
+# the attributes that say where they are.
+_OF_KEY, _TO_KEY, _NAMES_KEY = "image_attachments_of", "image_attachments_to", "image_place_names"
+
+_Attachment = RelationshipProperty[Any]
 
 
 class Place(NamedTuple):
@@ -27,9 +50,9 @@ class Place(NamedTuple):
 
         :returns: criteria
         """
-        cls = self.relationship.mapper.class_
+        columns = self.relationship.mapper.columns
         criteria: list[Any] = [are_of(self.owner, self.relationship)]
-        return criteria + [getattr(cls, name) == value for name, value in self.values]
+        return criteria + [columns[name] == value for name, value in self.values]
 
     def known_values(self) -> dict[str, Any]:
         """Say which values these images have in common.
@@ -43,8 +66,36 @@ class Place(NamedTuple):
 
         :returns: a key to sort by
         """
-        identity = inspect(self.owner).identity or ()
-        return str(self.relationship), order_of(identity), order_of([value for _, value in self.values])
+        return str(self.relationship), order_of(tuple(self.known_values().values()))
+
+    @classmethod
+    def of_image(cls, session: Session, image: Any, relationship: _Attachment) -> Self:
+        """Find the image set that the row of an image is in, whatever was changed since.
+
+        :param session: its session
+        :param image: a persistent image
+        :param relationship: an attribute that images of its class are attached to
+        :returns: its image set; the owner is a stand-in, where the session does not have it
+        """
+        state, owner_mapper = inspect(image), relationship.parent
+        remote = {}
+        for local, column in relationship.local_remote_pairs or ():
+            name = relationship.mapper.get_property_by_column(column).key
+            remote[owner_mapper.get_property_by_column(local).key] = name, committed_value(state, name)
+        values = {name: value for name, (_, value) in remote.items()}
+        keys = [owner_mapper.get_property_by_column(column).key for column in owner_mapper.primary_key]
+        owner = None
+        if values.keys() >= set(keys):
+            identity = tuple(values[name] for name in keys)
+            key = owner_mapper.identity_key_from_primary_key(identity, identity_token=state.identity_token)
+            owner = session.identity_map.get(key)
+        if owner is None:
+            owner = stand_in(owner_mapper, values)
+        known = {name for name, _ in remote.values()}
+        names = state.mapper.class_.identity_attributes() if relationship.info[ATTACHMENT_KEY] else ()
+        return cls(
+            owner, relationship, tuple((name, committed_value(state, name)) for name in names if name not in known)
+        )
 
 
 def are_of(owner: Any, relationship: RelationshipProperty[Any]) -> ColumnElement[bool]:
@@ -81,6 +132,93 @@ def known_keys(owner: Any, relationship: Any) -> dict[str, Any]:
         value = identity.get(attribute, state.dict.get(attribute.key))
         known[relationship.mapper.get_property_by_column(remote).key] = value
     return known
+
+
+def register_attachments(mapper: Mapper[Any]) -> None:
+    """Note which attachments a class has, for :func:`attachments_of` and :func:`attachments_to`.
+
+    :param mapper: the mapper of the class, when it is configured
+    """
+    found = tuple(relationship for relationship in mapper.relationships if ATTACHMENT_KEY in relationship.info)
+    if found:
+        mapper.class_manager.info[_OF_KEY] = found
+    for relationship in found:
+        if relationship.parent is mapper:
+            known = relationship.mapper.base_mapper.class_manager.info.setdefault(_TO_KEY, [])
+            if relationship not in known:
+                known.append(relationship)
+                for image_mapper in relationship.mapper.base_mapper.self_and_descendants:
+                    image_mapper.class_manager.info.pop(_NAMES_KEY, None)
+
+
+def attachments_of(mapper: Mapper[Any]) -> Sequence[_Attachment]:
+    """Find the attributes of a class that images are attached to.
+
+    :param mapper: the mapper of the class
+    :returns: the relationships
+    """
+    found: Sequence[_Attachment] = mapper.class_manager.info.get(_OF_KEY, ())
+    return found
+
+
+def attachments_to(mapper: Mapper[Any]) -> list[_Attachment]:
+    """Find the attributes that images of a class may be attached to.
+
+    :param mapper: the mapper of the class
+    :returns: the relationships
+    """
+    found: Sequence[_Attachment] = mapper.base_mapper.class_manager.info.get(_TO_KEY, ())
+    return [each for each in found if mapper.isa(each.mapper) or each.mapper.isa(mapper)]
+
+
+def place_names(mapper: Mapper[Any]) -> frozenset[str]:
+    """Find the attributes of an image that say which image set it is in: of columns, and of relationships to owners.
+
+    :param mapper: the mapper of its class
+    :returns: the names; none for what is no image
+    """
+    names: frozenset[str] | None = mapper.class_manager.info.get(_NAMES_KEY)
+    if names is None:
+        remote = {column for relationship in attachments_to(mapper) for column in relationship.remote_side}
+        columns = {mapper.get_property_by_column(column).key for column in remote}
+        ways_back = {
+            each.key
+            for each in mapper.relationships
+            if each.direction is RelationshipDirection.MANYTOONE and not each.local_columns.isdisjoint(remote)
+        }
+        identity = mapper.class_.identity_attributes() if remote else ()
+        names = mapper.class_manager.info[_NAMES_KEY] = frozenset(columns | ways_back | set(identity))
+    return names
+
+
+def committed_value(state: InstanceState[Any], name: str) -> Any:
+    """Tell what the row of an image says, as it was loaded.
+
+    :param state: the state of the image
+    :param name: an attribute of a column
+    :returns: the value before it was changed
+    """
+    value = state.committed_state.get(name, NO_VALUE)
+    if value is not NO_VALUE:
+        return value
+    if name not in state.dict and state.identity is not None:
+        column = state.mapper.columns[name]
+        if column in state.mapper.primary_key:
+            return state.identity[state.mapper.primary_key.index(column)]
+    return getattr(state.obj(), name)
+
+
+def stand_in(mapper: Mapper[Any], values: Mapping[str, Any]) -> Any:
+    """Make an object that has some attributes of an entity, and belongs to no session.
+
+    :param mapper: the mapper of its class
+    :param values: the attributes
+    :returns: the object
+    """
+    entity = mapper.class_manager.new_instance()
+    for name, value in values.items():
+        set_committed_value(entity, name, value)
+    return entity
 
 
 def order_of(identity: Sequence[Any]) -> list[tuple[bool, Any]]:

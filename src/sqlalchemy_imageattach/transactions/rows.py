@@ -23,7 +23,6 @@ nor the very first picture when two are attached at once.  In ``READ COMMITTED``
 
 from __future__ import annotations
 
-import itertools
 import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Self, TypeVar
@@ -31,28 +30,32 @@ from typing import Any, NamedTuple, Self, TypeVar
 from sqlalchemy import ColumnElement, Table, and_, inspect, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction, lazyload
+from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
-from ..store import Store
-from .pending import attachment_of
+from .instances import connection_for, image_table, images_of, select_images
 from .place import Place, order_of
-from .which_store import remember_store
 
 __all__ = (
     "CurrentFile",
+    "Identity",
+    "chunks",
     "find_current",
     "has_gap_locks",
     "insert_or_find",
     "lock_deleted",
     "lock_original",
+    "lock_owners",
     "lock_rows",
-    "replace_all",
+    "lock_sets",
 )
 
 #: How many rows are asked for by one statement.
 _BATCH = 100
 
 T = TypeVar("T")
+
+#: The values of a primary key, in the order of its columns.
+Identity = tuple[Any, ...]
 
 
 class CurrentFile(NamedTuple):
@@ -68,26 +71,27 @@ class CurrentFile(NamedTuple):
 
 
 def lock_deleted(
-    connection: Connection, mapper: Mapper[Any], flush_context: UOWTransaction
-) -> dict[tuple[Any, ...], CurrentFile]:
+    connection: Connection, mapper: Mapper[Any], flush_context: UOWTransaction, locked: Collection[Identity]
+) -> dict[Identity, CurrentFile]:
     """Lock the rows of one mapped hierarchy that a flush is about to delete or replace.
 
     :param connection: the connection of the flush
     :param mapper: the mapper of any class of the hierarchy
     :param flush_context: the flush
-    :returns: what the rows name, by identity; a row that is gone already is missing
+    :param locked: the rows that are locked already
+    :returns: what the others name, by identity; a row that is gone already is missing
     """
     identities = [
         state.key[1]
         for state, (is_deleted, _) in flush_context.states.items()
         if is_deleted and state.key is not None and state.mapper.base_mapper is mapper.base_mapper
     ]
-    return lock_rows(connection, mapper, identities)
+    return lock_rows(connection, mapper, [identity for identity in identities if identity not in locked])
 
 
 def lock_rows(
-    connection: Connection, mapper: Mapper[Any], identities: Collection[tuple[Any, ...]]
-) -> dict[tuple[Any, ...], CurrentFile]:
+    connection: Connection, mapper: Mapper[Any], identities: Collection[Identity]
+) -> dict[Identity, CurrentFile]:
     """Lock rows of one mapped hierarchy.
 
     :param connection: the connection of a session
@@ -95,12 +99,12 @@ def lock_rows(
     :param identities: the primary keys of the rows
     :returns: what the rows name, by identity; a row that is gone already is missing
     """
-    table, columns = _table(mapper), mapper.columns
+    table, columns = image_table(mapper), mapper.columns
     key = tuple(table.primary_key.columns)
     wanted = [*key, columns["mimetype"]] + ([columns["revision"]] if "revision" in columns else [])
     ordered = sorted(identities, key=order_of)
     found = {}
-    for chunk in _chunks(ordered, _BATCH):
+    for chunk in chunks(ordered):
         criterion = _have(table, chunk)
         if connection.dialect.name == "sqlite":
             connection.execute(_touch(mapper, criterion))
@@ -118,42 +122,42 @@ def lock_original(session: Session, owner: Any, image: Any) -> bool:
     :returns: false when the row was replaced or deleted by another transaction
     """
     state = inspect(image)
-    if has_gap_locks(session, state.mapper):
+    connection = connection_for(session, state.mapper, image)
+    if has_gap_locks(connection):
         # There the thumbnail's foreign key will lock the owner as well, and the owner comes first.
-        _lock_owners(session, [inspect(owner)], read=True)
-    table = _table(state.mapper)
+        lock_owners(session, [inspect(owner)], read=True)
+    table = image_table(state.mapper)
     criterion = _have(table, [state.identity])
     if "revision" in state.mapper.columns:
         revision = state.mapper.columns["revision"]
         criterion = and_(criterion, revision.is_(None) if image.revision is None else revision == image.revision)
     # An update, also where SELECT ... FOR UPDATE exists: where transactions see snapshots, the second one then gets the
     # database's own serialization error, instead of a duplicate of a row that it cannot see.
-    with session.no_autoflush:
-        result = session.execute(_touch(state.mapper, criterion), bind_arguments={"mapper": state.mapper})
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+    return bool(connection.execute(_touch(state.mapper, criterion)).rowcount)
 
 
-def find_current(session: Session, place: Place, **values: Any) -> list[Any]:
+def find_current(session: Session, place: Place, image: Any, **values: Any) -> list[Any]:
     """Load images of an image set as their rows are now, without regard to what the session has loaded.
 
     :param session: the session
     :param place: the image set
+    :param image: a persistent image of it
     :param values: which images, by attributes; all, if there is none
     :returns: the images
     """
     mapper = place.relationship.mapper
-    having = [getattr(mapper.class_, name) == value for name, value in values.items()]
-    return _find(session, mapper, and_(*place.criteria(), *having))
+    having = [mapper.columns[name] == value for name, value in values.items()]
+    rows = connection_for(session, mapper, image).execute(select_images(mapper).where(*place.criteria(), *having))
+    return images_of(mapper, rows, session, inspect(image).identity_token)
 
 
-def has_gap_locks(session: Session, mapper: Mapper[Any]) -> bool:
+def has_gap_locks(connection: Connection) -> bool:
     """Whether the database locks rows that are not there.
 
-    :param session: the session
-    :param mapper: whose rows
+    :param connection: a connection to it
     :returns: true for MySQL and MariaDB
     """
-    return session.get_bind(mapper).dialect.name in {"mysql", "mariadb"}
+    return connection.dialect.name in {"mysql", "mariadb"}
 
 
 def insert_or_find(session: Session, mapper: Mapper[Any], attach: Callable[[], Any]) -> Any:
@@ -175,139 +179,79 @@ def insert_or_find(session: Session, mapper: Mapper[Any], attach: Callable[[], A
         if identity is None:
             raise
         # It is there, so this locks no gap; and a locking read sees the present.
-        statement = select(mapper).where(_have(_table(mapper), [identity])).options(lazyload("*"))
-        found = session.scalars(statement.with_for_update().execution_options(populate_existing=True)).one_or_none()
-        if found is None:
+        statement = select_images(mapper).where(_have(image_table(mapper), [identity]))
+        rows = connection_for(session, mapper, image).execute(statement.with_for_update(of=image_table(mapper)))
+        found = images_of(mapper, rows, session, inspect(image).identity_token)
+        if not found:
             raise
-        return found
+        return found[0]
     return image
 
 
-def replace_all(session: Session) -> None:
-    """Delete every row of the image sets that the session is about to insert originals into.
+def lock_sets(
+    session: Session, connection: Connection, places: Sequence[Place], identity_token: Any, moving: Collection[Any]
+) -> tuple[list[Any], dict[Identity, CurrentFile]]:
+    """Lock the rows of image sets of one relationship, and load them as they are now.
 
-    What the session was about to insert there before the last original is not inserted.
-
-    :param session: the session, before it flushes
+    :param session: the session
+    :param connection: the connection that it writes these rows over
+    :param places: the image sets
+    :param identity_token: what tells their rows from those of other shards
+    :param moving: the identity keys of images that go elsewhere, and stay as they were loaded
+    :returns: the images, and what the rows name of those that stay, by identity
     """
-    replaced: dict[Any, tuple[Place, Store]] = {}
-    pending: dict[Any, list[Any]] = {}
-    for image in session.new:
-        attachment = attachment_of(image)
-        if attachment is None or attachment.place is None:
-            continue
-        place = _here(session, attachment.place)
-        key = id(place.owner), place.relationship, place.values
-        if image.original:
-            replaced[key] = place, attachment.store
-            for former in pending.pop(key, ()):
-                _drop(session, former, place)
-        pending.setdefault(key, []).append(image)
-    to_replace = sorted(
-        (each for each in replaced.values() if inspect(each[0].owner).persistent), key=lambda each: each[0].order()
-    )
-    _lock_owners(session, [inspect(place.owner) for place, _ in to_replace])
-    for relationship, places in itertools.groupby(to_replace, lambda each: each[0].relationship):
-        # Where gaps are locked, no more rows than needed are looked at by one statement.
-        size = 1 if has_gap_locks(session, relationship.mapper) else _BATCH
-        for chunk in _chunks(list(places), size):
-            _replace(session, chunk)
-
-
-def _here(session: Session, place: Place) -> Place:
-    """The image set in this session, where the image came without the object that it was attached to."""
-    owner = inspect(place.owner)
-    return place._replace(owner=session.get(owner.mapper, owner.identity) or place.owner) if owner.detached else place
-
-
-def _replace(session: Session, places: Sequence[tuple[Place, Store]]) -> None:
-    """Delete what is in image sets of one relationship."""
-    images = _lock_sets(session, [place for place, _ in places])
-    by_values = {tuple(place.known_values().values()): (place, store) for place, store in places}
-    names = list(places[0][0].known_values())
-    homes = [
-        places[0] if len(places) == 1 else by_values.get(tuple(getattr(image, name) for name in names))
-        for image in images
-    ]
-    if None in homes:
-        # Databases may take values for equal that Python does not.
-        for each in places:
-            _replace(session, [each])
-        return
-    for image, home in zip(images, homes, strict=True):
-        assert home is not None
-        place, store = home
-        remember_store(image, store)
-        loaded: Any = inspect(place.owner).dict.get(place.relationship.key)
-        if place.relationship.lazy != "dynamic" and loaded is not None and image in loaded:
-            loaded.remove(image)
-        session.delete(image)
-
-
-def _drop(session: Session, image: Any, place: Place) -> None:
-    collection = getattr(place.owner, place.relationship.key)
-    if image in collection:
-        collection.remove(image)
-    if image in session.new:
-        session.expunge(image)
-
-
-def _table(mapper: Mapper[Any]) -> Table:
-    table = mapper.columns["original"].table
-    assert isinstance(table, Table)
-    return table
-
-
-def _lock_sets(session: Session, places: Sequence[Place]) -> list[Any]:
-    """Lock the rows of image sets of one relationship, and load them as they are now."""
     mapper = places[0].relationship.mapper
-    if session.get_bind(mapper).dialect.name == "sqlite":
-        with session.no_autoflush:
-            session.execute(_touch(mapper, _are_in(places)), bind_arguments={"mapper": mapper})
-        return _find(session, mapper, _are_in(places))
-    seen, lock = None, not has_gap_locks(session, mapper)
+    criterion, table = or_(*(and_(*place.criteria()) for place in places)), image_table(mapper)
+    statement = select_images(mapper).where(criterion)
+    for_update = statement.order_by(*table.primary_key.columns).with_for_update(of=table)
+    is_sqlite, lock = connection.dialect.name == "sqlite", not has_gap_locks(connection)
+    if is_sqlite:
+        connection.execute(_touch(mapper, criterion))
+    seen = None
     while True:
-        images = _find(session, mapper, _are_in(places), lock=lock)
-        found = {inspect(image).identity: CurrentFile.of(image) for image in images}
-        if not found or found == seen:
-            return images
+        rows = connection.execute(for_update if lock and not is_sqlite else statement)
+        images = images_of(mapper, rows, session, identity_token, moving)
+        staying = [image for image in images if inspect(image).key not in moving]
+        found = {inspect(image).identity: CurrentFile.of(image) for image in staying}
+        if is_sqlite or not found or found == seen:
+            return images, found
         if not lock:
             # What the transaction sees may be out of date. Only then are gaps locked, for that shows what is there.
-            lock = found != lock_rows(session.connection({"mapper": mapper}), mapper, found)
+            lock = found != lock_rows(connection, mapper, found)
         # Who waited for the original looks again: a thumbnail may have come that the query did not see.
         seen = found
 
 
-def _find(session: Session, mapper: Mapper[Any], criterion: ColumnElement[bool], *, lock: bool = False) -> list[Any]:
-    statement = select(mapper).where(criterion).options(lazyload("*")).execution_options(populate_existing=True)
-    if lock:
-        table = _table(mapper)
-        statement = statement.order_by(*table.primary_key.columns).with_for_update(of=table)
-    with session.no_autoflush:
-        return list(session.scalars(statement))
+def lock_owners(session: Session, owners: Iterable[InstanceState[Any]], *, read: bool = False) -> None:
+    """Lock the rows of entities that images are attached to; SQLite has no such locks, and needs none.
 
-
-def _are_in(places: Sequence[Place]) -> ColumnElement[bool]:
-    return or_(*(and_(*place.criteria()) for place in places))
-
-
-def _lock_owners(session: Session, owners: Iterable[InstanceState[Any]], *, read: bool = False) -> None:
-    tables: dict[Table, tuple[Mapper[Any], set[Any]]] = {}
+    :param session: the session
+    :param owners: the states of the entities
+    :param read: whether others may lock them in this way at the same time
+    """
+    tables: dict[tuple[Table, Connection], set[Identity]] = {}
     for owner in owners:
         table = owner.mapper.local_table
-        if session.get_bind(owner.mapper).dialect.name != "sqlite" and isinstance(table, Table):
-            tables.setdefault(table, (owner.mapper, set()))[1].add(owner.identity)
-    for table in sorted(tables, key=str):
-        mapper, identities = tables[table]
+        connection = connection_for(session, owner.mapper, owner.obj())
+        if connection.dialect.name != "sqlite" and isinstance(table, Table):
+            assert owner.identity is not None
+            tables.setdefault((table, connection), set()).add(owner.identity)
+    for table, connection in sorted(tables, key=lambda each: str(each[0])):
         key = table.primary_key.columns
-        for chunk in _chunks(sorted(identities, key=order_of), 1 if has_gap_locks(session, mapper) else _BATCH):
+        for chunk in chunks(sorted(tables[table, connection], key=order_of), connection):
             statement = select(*key).where(_have(table, chunk)).order_by(*key)
-            statement = statement.with_for_update(read=read, key_share=True)
-            with session.no_autoflush:
-                session.execute(statement, bind_arguments={"mapper": mapper}).all()
+            connection.execute(statement.with_for_update(read=read, key_share=True)).all()
 
 
-def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def chunks(items: Sequence[T], connection: Connection | None = None) -> Iterator[Sequence[T]]:
+    """Divide what is locked into parts for one statement each.
+
+    :param items: what is locked
+    :param connection: the connection, if it is looked for; where gaps are locked, no more rows than needed are looked
+        at by one statement
+    :returns: the parts
+    """
+    size = 1 if connection is not None and has_gap_locks(connection) else _BATCH
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
@@ -319,7 +263,7 @@ def _have(table: Table, identities: Sequence[Any]) -> ColumnElement[bool]:
 
 
 def _touch(mapper: Mapper[Any], criterion: ColumnElement[bool]) -> Any:
-    table, original = _table(mapper), mapper.columns["original"]
+    table, original = image_table(mapper), mapper.columns["original"]
     # Columns with an onupdate are named, so that they keep their value.
     unchanged = [column for column in table.columns if column is original or column.onupdate is not None]
     return update(table).where(criterion).values({column: column for column in unchanged})

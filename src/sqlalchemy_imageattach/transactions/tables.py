@@ -21,7 +21,7 @@ from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, and_, o
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.orm import Mapper, make_transient_to_detached
-from sqlalchemy.orm.attributes import instance_dict, instance_state
+from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
 from sqlalchemy.sql.expression import Join
 
 from ..concurrency import is_request_to_stop
@@ -104,6 +104,23 @@ class TableRows:
         return self._instance(
             self._loader_of_kind(values[-1]) if self._has_kinds else self._loaders[self.mapper], values
         )
+
+    def identity(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Find the primary key of a row.
+
+        :param values: what :meth:`select` has given
+        :returns: the key
+        """
+        return tuple(values[place] for place in self._loaders[self.mapper].identity)
+
+    def fill(self, image: Any, values: Sequence[Any]) -> None:
+        """Set what the columns of a row say, as if the image was loaded.
+
+        :param image: an instance of the row's class
+        :param values: what :meth:`select` has given
+        """
+        for name, place in self._loaders[instance_state(image).mapper].attributes:
+            set_committed_value(image, name, values[place])
 
     def read(
         self, connection: Connection, *criteria: ColumnElement[bool], limit: int | None = None

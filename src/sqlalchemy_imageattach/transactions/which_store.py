@@ -21,6 +21,7 @@ from .pending import ATTRIBUTE, Attachment, attachment_of
 
 __all__ = (
     "find_store",
+    "known_store",
     "remember_store",
     "remember_store_of_file",
 )
@@ -49,7 +50,7 @@ def find_store(
     check_store("store", store)
     if not isinstance(store, LocalProxyStore):
         return store
-    known = _known_store(image)
+    known = known_store(image)
     if prefer_known and known is not None:
         return known
     try:
@@ -87,7 +88,7 @@ def remember_store_of_file(session: Session, key: FileKey, store: Store) -> None
         session.info.setdefault(STORES_KEY, {})[key] = store
 
 
-def _known_store(image: Any) -> Store | None:
+def known_store(image: Any) -> Store | None:
     attachment = attachment_of(image)
     if attachment is not None:
         return attachment.store
