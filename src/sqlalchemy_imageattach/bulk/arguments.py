@@ -16,7 +16,7 @@ from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Mapper, Session, registry
 
 from ..entity import Image
-from ..transactions.tables import is_of_tables
+from ..transactions.rows.tables import is_of_tables
 from .keys import ALL_KEYS, KeyRange
 
 __all__ = (

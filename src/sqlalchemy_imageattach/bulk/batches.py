@@ -3,7 +3,7 @@
 Moving images to another store, or comparing rows with files, goes over every image row there is: millions.  It must
 always be true that
 
-- no filter of the application hides a row: see :mod:`sqlalchemy_imageattach.transactions.tables`;
+- no filter of the application hides a row: see :mod:`sqlalchemy_imageattach.transactions.rows.tables`;
 - memory does not grow with the number of rows: they are read in batches, each beginning after the key at which the one
   before it ended, so that no result is held open, and any key is a place to go on from;
 - no transaction stays open between two batches, so that the database goes on, and each batch sees what was committed
@@ -26,7 +26,7 @@ from sqlalchemy.orm import Mapper, Session
 from ..concurrency import outcome_of
 from ..entity import Image
 from ..naming import FileKey
-from ..transactions.tables import TableRow, TableRows, any_of
+from ..transactions.rows.tables import TableRow, TableRows, any_of
 from .arguments import image_mapper
 from .keys import ALL_KEYS, KeyRange, within
 

@@ -16,8 +16,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 from ..entity import Image
 from ..entity.image_subsets import MultipleImageSet
 from ..entity.query import BaseImageQuery, keys_of
-from ..transactions.place import Place
-from ..transactions.tables import TableRows, any_of
+from ..transactions.rows.place import Place
+from ..transactions.rows.tables import TableRows, any_of
 from .batches import in_session
 
 __all__ = ("WholeSet", "whole_sets")

@@ -24,7 +24,7 @@ from ..imaging.privacy import strip_metadata
 from ..naming import SUFFIXES, new_revision
 from ..store import Store
 from ..transactions.pending import Attachment, attach
-from ..transactions.place import Place, known_keys
+from ..transactions.rows.place import Place, known_keys
 from ..transactions.which_store import remember_store
 from .image import Image
 from .optional_columns import facts_of

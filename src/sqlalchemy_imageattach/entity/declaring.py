@@ -15,7 +15,7 @@ from ..imaging import ImagePolicy
 from ..store import Store
 from ..transactions import listeners
 from ..transactions.info_keys import INFO_KEY, POLICY_KEY, VARIANTS_KEY
-from ..transactions.place import ATTACHMENT_KEY
+from ..transactions.rows.place import ATTACHMENT_KEY
 from ..variants.transform import Transform
 from .image import Image
 from .image_set import SingleImageSet

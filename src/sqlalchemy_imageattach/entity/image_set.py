@@ -38,10 +38,10 @@ from ..exc import ImageNotFoundError
 from ..imaging import ImagePolicy, check_filter
 from ..store import Store
 from ..transactions.info_keys import POLICY_KEY
-from ..transactions.instances import connection_for
 from ..transactions.pending import Attachment
-from ..transactions.place import Place
-from ..transactions.rows import has_gap_locks, insert_or_find
+from ..transactions.rows.instances import connection_for
+from ..transactions.rows.locking import has_gap_locks, insert_or_find
+from ..transactions.rows.place import Place
 from ..transactions.which_store import find_store
 from .attaching import Incoming, insert, read
 from .image import Image

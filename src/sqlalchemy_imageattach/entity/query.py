@@ -23,7 +23,7 @@ from sqlalchemy.orm.collections import collection
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from ..transactions.pending import attachment_of
-from ..transactions.place import are_of, known_keys
+from ..transactions.rows.place import are_of, known_keys
 from .image import Image
 from .key_index import KeyIndex, key_names
 from .sqlalchemy_internals import answer_from_memory, is_adapted

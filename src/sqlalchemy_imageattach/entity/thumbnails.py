@@ -19,8 +19,8 @@ from sqlalchemy.orm import object_session
 
 from ..exc import ImageNotFoundError
 from ..imaging import ImagePolicy, Resized, probe, resize
-from ..transactions.place import Place
-from ..transactions.rows import find_current, lock_original
+from ..transactions.rows.locking import find_current, lock_original
+from ..transactions.rows.place import Place
 from .image import Image
 from .sizes import Wanted
 

@@ -4,8 +4,7 @@
 
     which_store    which store an image is in
     pending        the bytes that no store has yet
-    place          one image set, in SQL
-    rows           what rows say now, and locking them
+    rows/          what rows say, and locking, replacing and deleting them
     flush          which files a flush puts and deletes
     owner_keys     files follow their owners' keys
     ledger         when that happens: with which transaction

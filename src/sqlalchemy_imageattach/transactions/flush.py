@@ -2,7 +2,7 @@
 
 SQLAlchemy tells of each row of an image before and after it is written.  What a session has loaded may be out of date
 by then, so a row that is to be deleted, replaced or renamed is locked, and what it names is read anew: see
-:mod:`sqlalchemy_imageattach.transactions.rows`.  It must always be true that
+:mod:`sqlalchemy_imageattach.transactions.rows.locking`.  It must always be true that
 
 - an image is inserted with its bytes, or not at all;
 - the file that is deleted is the one that the row named last, and stays until the commit;
@@ -31,9 +31,9 @@ from ..naming import FileKey, new_revision
 from .info_keys import FLUSH_KEY
 from .ledger import ledger_of
 from .pending import attach_copy, attachment_of
-from .place import stand_in
-from .replacing import Locked, replace_all
-from .rows import CurrentFile, Identity, lock_deleted, lock_rows
+from .rows.locking import CurrentFile, Identity, lock_deleted, lock_rows
+from .rows.place import stand_in
+from .rows.replacing import Locked, replace_all
 from .which_store import find_store, remember_store_of_file
 
 __all__ = (

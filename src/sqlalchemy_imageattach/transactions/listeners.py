@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Mapper, Session
 
-from . import connections, flush, ledger, owner_keys, place
+from . import connections, flush, ledger, owner_keys
 from .ledger import SavepointsOf
+from .rows import place
 
 __all__ = ("listen",)
 

@@ -21,9 +21,9 @@ from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, Relatio
 
 from ..context import current_store
 from ..naming import FileKey
-from .instances import connection_for, images_of, select_images
 from .ledger import ledger_of
-from .place import stand_in
+from .rows.instances import connection_for, images_of, select_images
+from .rows.place import stand_in
 from .which_store import find_store, remember_store_of_file
 
 __all__ = ("follow_owner",)

@@ -21,7 +21,7 @@ from typing import IO, Any
 from ..exc import InvalidImageError
 from ..file import SPOOL_SIZE, is_on_disk, send
 from ..store import Store
-from .place import Place
+from .rows.place import Place
 
 __all__ = ("ATTRIBUTE", "Attachment", "attach", "attach_copy", "attachment_of")
 

@@ -9,7 +9,7 @@ An image set has one original, and the thumbnails that were made of it.  It must
 - that includes rows which the session has not loaded, and which the application hides from it;
 - what is deleted is in no loaded collection any more, so that it is not shown.
 
-Only a flush that an original comes in or goes by costs a query: see :func:`~.rows.lock_sets`.
+Only a flush that an original comes in or goes by costs a query: see :func:`~.locking.lock_sets`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, Session
 from sqlalchemy.orm.base import NO_VALUE
 
-from ..store import Store
+from ...store import Store
+from ..pending import attachment_of
+from ..which_store import known_store, remember_store
 from .instances import connection_for
-from .pending import attachment_of
+from .locking import CurrentFile, Identity, chunks, lock_owners, lock_sets
 from .place import Place, attachments_of, attachments_to, committed_value, known_keys, place_names, stand_in
-from .rows import CurrentFile, Identity, chunks, lock_owners, lock_sets
-from .which_store import known_store, remember_store
 
-__all__ = ("Locked", "empty", "replace_all")
+__all__ = ("Locked", "replace_all")
 
 #: What the rows name that are locked, by the topmost mapper of their class, and by identity.
 Locked = dict[Mapper[Any], dict[Identity, CurrentFile]]

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapper, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
 from sqlalchemy.sql.expression import Join
 
-from ..concurrency import is_request_to_stop
+from ...concurrency import is_request_to_stop
 
 __all__ = ("TableRow", "TableRows", "any_of", "is_of_tables")
 
