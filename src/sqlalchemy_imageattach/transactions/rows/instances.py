@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import inspect, Select, Table, update
+from sqlalchemy import Select, Table, inspect, update
 from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.orm import Mapper, Session
 
