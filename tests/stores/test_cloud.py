@@ -183,3 +183,20 @@ def test_request_to_google_has_its_condition_and_its_attributes(monkeypatch: pyt
 def test_bad_bucket_of_google_is_refused(bucket: str) -> None:
     with pytest.raises(ValueError, match="bucket"):
         GCSStore(bucket)
+
+
+@pytest.mark.parametrize("content", [b"bytes", BIG], ids=["small", "large"])
+def test_headers_are_sent_with_new_blobs_and_with_nothing_else(
+    make_azure: Any, azure_server: Any, content: bytes
+) -> None:
+    with FaultyServer(azure_server.endpoint_url) as faulty:
+        headers = {"x-ms-tags": "project=blue%20sky", "x-ms-meta-origin": "yourapp", "Cache-Control": "private"}
+        store = make_azure(endpoint_url=faulty.url, put_headers=headers)
+        put(store, content, KEY)
+        assert get(store) == content
+        sent = [request for request in faulty.requests if "x-ms-tags" in request.headers]
+        assert [request.method for request in sent] == ["PUT"]
+        assert "comp=block&" not in sent[0].path
+        assert sent[0].headers["x-ms-meta-origin"] == "yourapp"
+        assert sent[0].headers["x-ms-blob-cache-control"] == "private"
+        assert sent[0].headers["x-ms-tags"] in {"project=blue%20sky", "project=blue+sky"}

@@ -135,14 +135,26 @@ def test_storage_class_is_for_what_can_be_made_again(
 
 
 @pytest.mark.parametrize("acl", [None, "public-read"])
-def test_acl_is_sent_only_when_given(make_s3: Any, faulty: FaultyServer, acl: str | None) -> None:
+def test_acl_is_sent_only_when_given_and_with_whole_objects_only(
+    make_s3: Any, faulty: FaultyServer, acl: str | None
+) -> None:
     store = make_s3(endpoint_url=faulty.url, acl=acl)
+    big = KEY._replace(revision="big")
     put(store)
-    put(store, BIG, KEY._replace(revision="big"))
+    put(store, key=PLAIN)
+    put(store, BIG, big)
+    assert get(store, big) == BIG
+    assert store.has_key(big)
+    store.delete_key(big)
     for request in faulty.requests:
-        assert request.headers.get("x-amz-acl") == acl
+        # S3 refuses an ACL with a part of an object.
+        is_whole = request.method == "PUT" and "partNumber" not in request.path
+        assert request.headers.get("x-amz-acl") == (acl if is_whole else None)
         # AWS refuses headers of its own that are not signed.
-        assert ("x-amz-acl" in request.headers["authorization"]) == (acl is not None)
+        assert ("x-amz-acl" in request.headers["authorization"]) == (is_whole and acl is not None)
+    assert any("partNumber" in request.path for request in faulty.requests) == (acl is None)
+    with pytest.raises(StoreError, match="there is another one of that name"):
+        put(store, BIG[::-1], KEY)
 
 
 def test_put_has_a_condition_when_the_name_has_a_revision(faulty_s3: S3Store, faulty: FaultyServer) -> None:

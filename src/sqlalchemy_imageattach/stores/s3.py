@@ -98,7 +98,7 @@ class S3Store(CloudStore):
         ``AWS_ENDPOINT_URL``)
     :param session_token: the token that belongs to temporary credentials
     :param acl: the `canned ACL <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl>`_
-        of new objects; ``None`` sends none
+        of new objects; ``None`` sends none.  With one, a large file is sent at once, and not in parts
     :param reproducible_storage_class: the `storage class <https://aws.amazon.com/s3/storage-classes/>`_ of what can
         be made again, such as ``'ONEZONE_IA'``; ``None`` for the bucket's default, which originals always have
     :param checksum: the `checksum <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>`_

@@ -67,7 +67,7 @@ class Cloud(Protocol):
         """
 
     def headers(self) -> dict[str, str]:
-        """List what is sent with every request.
+        """List what is sent with every put of a whole object, and with nothing else.
 
         :returns: the headers
         """
@@ -97,7 +97,8 @@ class Bucket:
     def __init__(self, cloud: Cloud, tags: Mapping[str, str]) -> None:
         self._cloud = cloud
         self._tags = dict(tags) or None
-        self._clients: dict[int, Any] = {}
+        # By process, and by whether the headers of puts are sent.
+        self._clients: dict[tuple[int, bool], Any] = {}
         # Not every server that speaks S3's protocol can put under a condition; one that cannot is asked once.
         self._knows_conditions = True
 
@@ -112,8 +113,12 @@ class Bucket:
         """
         content = read_up_to(file, _PART)
         if len(content) == _PART:
-            self._put_parts(name, Parts(content, file), attributes, create)
-        elif create and self._knows_conditions:
+            parts = Parts(content, file)
+            if not self._cloud.headers():
+                return self._put_parts(name, parts, attributes, create)
+            # S3 takes these headers with a whole object, and refuses them with a part.
+            content = b"".join(parts)
+        if create and self._knows_conditions:
             self._create(name, content, attributes)
         else:
             self._overwrite(name, content, attributes)
@@ -122,13 +127,19 @@ class Bucket:
         self.ask(
             "store a file",
             name,
-            lambda library, client: library.obstore.put(
-                client, name, content, attributes=attributes, tags=self._tags, use_multipart=False
+            lambda library, _: library.obstore.put(
+                self._client(library, puts=True),
+                name,
+                content,
+                attributes=attributes,
+                tags=self._tags,
+                use_multipart=False,
             ),
         )
 
     def _create(self, name: str, content: bytes, attributes: dict[str, str]) -> None:
-        def put(library: Runtime, client: Any) -> Reason | None:
+        def put(library: Runtime, _: Any) -> Reason | None:
+            client = self._client(library, puts=True)
             try:
                 library.obstore.put(client, name, content, attributes=attributes, tags=self._tags, mode="create")
             except library.error as error:
@@ -365,10 +376,11 @@ class Bucket:
         except (OSError, library.error) as error:
             return _Failed(error, isinstance(error, library.invalid_path))
 
-    def _client(self, library: Runtime) -> Any:
+    def _client(self, library: Runtime, *, puts: bool = False) -> Any:
         # A client works only in the process that made it.  Those of a parent are kept: here they could not be ended.
-        pid = os.getpid()
-        if pid not in self._clients:
+        headers = self._cloud.headers() if puts else {}
+        kind = (os.getpid(), bool(headers))
+        if kind not in self._clients:
             cloud, timeout = self._cloud, datetime.timedelta(seconds=self._cloud.timeout)
             client_options = {
                 "connect_timeout": datetime.timedelta(seconds=cloud.connect_timeout),
@@ -376,12 +388,12 @@ class Bucket:
                 "read_timeout": timeout,
                 "timeout": datetime.timedelta(days=365),
                 "allow_http": cloud.base_url.startswith("http:"),
-                "default_headers": cloud.headers(),
+                "default_headers": headers,
             }
             retry_config = {"max_retries": cloud.max_retry, "retry_timeout": timeout}
             client = cloud.connect(library.clients, client_options=client_options, retry_config=retry_config)
-            self._clients.setdefault(pid, client)
-        return self._clients[pid]
+            self._clients.setdefault(kind, client)
+        return self._clients[kind]
 
     def _reason(self, error: Exception) -> Reason:
         return reason_of(str(error), self._cloud.timeout)

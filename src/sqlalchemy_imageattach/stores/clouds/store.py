@@ -144,7 +144,7 @@ class CloudStore(KeyStore):
         return ()
 
     def headers(self) -> dict[str, str]:
-        """List what is sent with every request.
+        """List what is sent with every put of a whole object.  A file with such headers is in memory as a whole.
 
         :returns: the headers
         """
