@@ -317,7 +317,7 @@ class _Maker:
         return made
 
     def _attach(self, found: WholeSet | None, done: _Done) -> list[Image]:
-        if found is None or FileKey.of(found.original) != done.job.row.key:
+        if found is None or FileKey.of(found.original) != done.job.row.key:  # pyright: ignore[reportArgumentType]
             return []
         attached = (self._attach_one(found, wanted, incoming) for wanted, incoming in done.made)
         return [image for image in attached if image is not None]

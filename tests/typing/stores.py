@@ -54,7 +54,7 @@ def the_built_in_stores_take_a_revision() -> None:
 def a_subscriber_keeps_its_type() -> None:
     @subscribe
     def measure(event: Event) -> int | None:
-        assert_type(event.store, object)
+        assert_type(event.store, object | None)
         assert_type(event.key, FileKey | None)
         return event.file_size
 

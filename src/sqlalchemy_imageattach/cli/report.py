@@ -182,7 +182,7 @@ class Report:
         reason = str(error) or type(error).__name__
         state: Any = inspect(image)
         row = {"class": type(image).__name__, "key": [*map(plain, state.identity)]}
-        key, _ = outcome_of(FileKey.of, image)
+        key, _ = outcome_of(FileKey.of, image)  # pyright: ignore[reportArgumentType]
         what = f"{row['class']} {', '.join(map(str, state.identity))}" if key is None else str(key)
         self.find(
             "failed", f"failed: {what}: {reason}", key=None if key is None else key._asdict(), row=row, error=reason

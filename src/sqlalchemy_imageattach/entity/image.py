@@ -166,7 +166,7 @@ class Image(WithVariants):
         attachment = attachment_of(self)
         if attachment is not None and attachment.is_pending and attachment.store is store:
             return attachment.open()
-        return call(store.open, self, use_seek)
+        return call(store.open, self, use_seek)  # pyright: ignore[reportArgumentType]
 
     def make_blob(self, store: Store = current_store) -> bytes:
         """Read the image's bytes.

@@ -149,7 +149,7 @@ class ImageTasks:
         values = key_to_json(columns, list(image_set.identity_map.values()))
         return self._thumbnails.si(
             entity=entity,
-            key=key_to_json(state.mapper.primary_key, state.identity),
+            key=key_to_json(state.mapper.primary_key, state.identity or ()),
             attribute=relationship.key,
             image_set=dict(zip(names, values, strict=True)),
             sizes=sizes,

@@ -241,7 +241,7 @@ class _Failures:
         if does_pass and not self._is_last_try:
             raise error
         state: Any = inspect(image)
-        key, _ = outcome_of(FileKey.of, image)
+        key, _ = outcome_of(FileKey.of, image)  # pyright: ignore[reportArgumentType]
         logger.error("a task failed for %s", key or state.identity, exc_info=error, extra={"image_key": key})
         identity = key_to_json(state.mapper.primary_key, state.identity)
         self.found.append({"key": identity, "error": f"{type(error).__name__}: {error}"})

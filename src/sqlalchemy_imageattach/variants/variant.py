@@ -44,6 +44,7 @@ class VariantUrls(Protocol):
     @property
     def presets_only(self) -> bool:
         """Whether only presets have URLs."""
+        ...
 
     def urls(self, store: Store, original: FileKey, recipes: Sequence[Recipe]) -> list[str]:
         """Make the URLs of some variants of one original; nothing is asked about whether they are there.
@@ -54,6 +55,7 @@ class VariantUrls(Protocol):
         :returns: the URL of each
         :raises ValueError: when there cannot be such a variant
         """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def _flattened(image: Image.Image) -> Image.Image:
 
 def _of_few_colors(image: Image.Image) -> Image.Image:
     made = image.convert("RGB").quantize(_GIF_COLORS, dither=Image.Dither.NONE)
-    clear = image.convert("RGBA").getchannel("A").point(lambda value: 255 if value < _HALF else 0)
+    clear = image.convert("RGBA").getchannel("A").point([255 if value < _HALF else 0 for value in range(256)])
     if clear.getbbox() is not None:
         made.paste(_GIF_COLORS, mask=clear)
         made.info["transparency"] = _GIF_COLORS

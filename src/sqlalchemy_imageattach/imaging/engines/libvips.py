@@ -74,4 +74,4 @@ def gif(pixels: bytes, width: int, height: int, durations: list[int], plays: int
         image.set_type(pyvips.GValue.array_int_type, "delay", durations)
         image.set_type(pyvips.GValue.gint_type, "loop", plays)
     # To scatter pixels costs more than it gains, and what is above the least effort is not seen.
-    return bytes(image.gifsave_buffer(keep="none", effort=1, dither=0))
+    return bytes(image.gifsave_buffer(keep="none", effort=1, dither=0))  # pyright: ignore[reportArgumentType]

@@ -85,7 +85,13 @@ def _decoded(job: Job) -> tuple[pyvips.Image, object]:
             # To ask for sRGB without need takes longer than all the rest.
             profile = {"output_profile": "srgb"} if job.header.profile else {}
             image = pyvips.Image.thumbnail_source(
-                source, width, height=height, size="force", no_rotate=True, option_string=options, **profile
+                source,
+                width,
+                height=height,
+                size="force",
+                no_rotate=True,
+                option_string=options,
+                **profile,  # pyright: ignore[reportArgumentType]
             )
             image = _upright(job, image)
         else:
@@ -157,10 +163,10 @@ def _padded(job: Job, image: pyvips.Image) -> pyvips.Image:
     """Put the image on a canvas, and what is transparent on the background."""
     image = image.colourspace("srgb").cast("uchar")
     if job.background is not None and image.hasalpha():
-        image = image.flatten(background=job.shade)
+        image = image.flatten(background=[*job.shade])
     if job.canvas is None:
         return image
-    colour = [*job.shade]
+    colour: list[float] = [*job.shade]
     if job.background is None:
         image = image if image.hasalpha() else image.addalpha()
         colour.append(0)

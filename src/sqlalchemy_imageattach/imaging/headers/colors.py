@@ -231,7 +231,7 @@ def _matrix_profile(chromaticities: Chromaticities, curve: Sequence[float], vers
         return None
     kind = 0 if len(curve) == 1 else 3
     packed = b"para\0\0\0\0" + struct.pack(f">HH{len(curve)}i", kind, 0, *(round(value * 65536) for value in curve))
-    tags = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), packed)
+    tags: dict[bytes, bytes] = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), packed)
     for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), zip(*matrix, strict=True), strict=True):
         if not all(abs(value) < 4 for value in column):
             return None

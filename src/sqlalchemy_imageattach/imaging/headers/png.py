@@ -147,7 +147,7 @@ def _profile(first: dict[bytes, memoryview], channels: int) -> bytes | None:
     ends = unpack(">8I", first[b"cHRM"]) if b"cHRM" in first and len(first[b"cHRM"]) >= 32 else None
     if not gamma:
         return None
-    return colors.of_gamma(100_000 / gamma, tuple(end / 100_000 for end in ends) if ends else None)
+    return colors.of_gamma(100_000 / gamma, tuple(end / 100_000 for end in ends) if ends else None)  # pyright: ignore[reportArgumentType]
 
 
 def essential(data: memoryview, header: Header) -> memoryview:

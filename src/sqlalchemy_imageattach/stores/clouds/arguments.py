@@ -82,7 +82,7 @@ def sort_headers(headers: Mapping[str, str], *, metadata: str, tags: str | None,
         elif lower in options:
             found.options[lower] = value
         else:
-            known = sorted({*_ATTRIBUTES, f"{metadata}*", *options, *([tags] if tags else [])})
+            known: list[str] = sorted({*_ATTRIBUTES, f"{metadata}*", *options, *([tags] if tags else [])})
             # The value is not shown, since it may be a key.
             raise ValueError(f"put_headers takes {', '.join(known)}, not {name!r}")
     return found

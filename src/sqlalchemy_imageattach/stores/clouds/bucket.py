@@ -65,12 +65,14 @@ class Cloud(Protocol):
 
         :returns: the secrets
         """
+        ...
 
     def headers(self) -> dict[str, str]:
         """List what is sent with every put of a whole object, and with nothing else.
 
         :returns: the headers
         """
+        ...
 
 
 class Listed(NamedTuple):

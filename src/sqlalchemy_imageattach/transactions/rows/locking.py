@@ -168,7 +168,7 @@ def insert_or_find(session: Session, mapper: Mapper[Any], attach: Callable[[], A
     :param attach: makes the image, complete with its key, and has the session insert it
     :returns: the image; or the one of the other transaction, and then the session has nothing of what was made
     """
-    identity = None
+    identity = image = None
     try:
         # What was pending before is flushed before the savepoint, and its errors are its own.
         with session.begin_nested():
@@ -176,7 +176,7 @@ def insert_or_find(session: Session, mapper: Mapper[Any], attach: Callable[[], A
             identity = mapper.primary_key_from_instance(image)
             session.flush()
     except IntegrityError:
-        if identity is None:
+        if identity is None or image is None:
             raise
         # It is there, so this locks no gap; and a locking read sees the present.
         statement = select_images(mapper).where(_have(image_table(mapper), [identity]))

@@ -39,4 +39,5 @@ def packed(header: Header) -> dict[str, Any]:
 
 def unpacked(fields: dict[str, Any]) -> Header:
     """Make the header again that was :func:`packed`."""
-    return Header(**fields | {"profile": base64.b64decode(fields["profile"]) if fields["profile"] else None})
+    profile = base64.b64decode(fields["profile"]) if fields["profile"] else None
+    return Header(**{**fields, "profile": profile})
