@@ -280,11 +280,12 @@ def test_control_character_in_a_foreign_name_ends_no_listing(s3: S3Store, boto: 
     keys = {KEY._replace(object_id=number) for number in range(1010)}
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(lambda key: put(s3, key=key), keys))
-    names = [f"{s3.prefix}/user-picture/99\x7f/x", f"{s3.prefix}/user\x7f/1/640x480.png"]
+    foreign = ["user-picture/99\x7f/x", "user\x7f/1/640x480.png", "user\x7f/1/0/1.640x480.k3v9q2-png/64x48.2f1c.webp"]
+    names = [f"{s3.prefix}/{name}" for name in foreign]
     for name in names:
         boto.put_object(Bucket=s3.bucket, Key=name, Body=b"")
     files = list(s3.list_files())
-    assert len(files) == 1012
+    assert len(files) == 1013
     assert {file.key for file in files} == {*keys, None}
     assert {file.name for file in files if file.is_foreign} == set(names)
 

@@ -328,11 +328,13 @@ def _object_name(name: str) -> str:
 
 
 def _key_of_object(name: str) -> FileKey | None:
+    if _CONTROL.search(name):
+        return None
     if name.count("/") > _SLASHES:
         return key_of(name)
     object_type, _, rest = name.partition("/")
     object_id, _, size = rest.partition("/")
-    if not _OBJECT_ID.fullmatch(object_id) or _CONTROL.search(object_type):
+    if not _OBJECT_ID.fullmatch(object_id):
         return None
     number = int(object_id)
     return key_of(f"{object_type}/{number % 1000}/{number // 1000}/{object_id}.{size}")
