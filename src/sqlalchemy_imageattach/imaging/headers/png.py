@@ -128,7 +128,7 @@ def _animation(data: memoryview, listed: list[Chunk]) -> list[tuple[memoryview, 
 
 def _profile(first: dict[bytes, memoryview], channels: int) -> bytes | None:
     """Find what tells the colours: what comes first of several ways, see section 4.3."""
-    if b"cICP" in first:
+    if len(first.get(b"cICP", b"")) == 4:
         primaries, transfer, matrix, _ = unpack(">4B", first[b"cICP"])
         if matrix == 0 and colors.is_known(primaries, transfer):
             return colors.of_cicp(primaries, transfer)
@@ -141,7 +141,7 @@ def _profile(first: dict[bytes, memoryview], channels: int) -> bytes | None:
             profile = b""
         if colors.is_profile(profile, channels):
             return colors.of_profile(profile, channels)
-    if b"sRGB" in first or b"gAMA" not in first:
+    if b"sRGB" in first or len(first.get(b"gAMA", b"")) != 4:
         return None
     (gamma,) = unpack(">I", first[b"gAMA"])
     ends = unpack(">8I", first[b"cHRM"]) if b"cHRM" in first and len(first[b"cHRM"]) >= 32 else None
