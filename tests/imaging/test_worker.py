@@ -17,6 +17,8 @@ import pyvips
 from sqlalchemy_imageattach.exc import ImageAttachError, InvalidImageError
 from sqlalchemy_imageattach.imaging import ImagePolicy, isolate, probe, resize
 from sqlalchemy_imageattach.imaging.engines.isolation import pool as workers
+from sqlalchemy_imageattach.imaging.formats import read_header
+from sqlalchemy_imageattach.imaging.headers import isobmff
 
 pytestmark = pytest.mark.skipif(not workers.AVAILABLE, reason="files cannot be passed between processes")
 
@@ -150,3 +152,26 @@ def test_a_python_that_cannot_start_is_named(pool: workers._Pool, monkeypatch: p
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         isolate(seconds=0)
+
+
+@pytest.mark.parametrize("mimetype", ["image/avif", "image/heic"])
+def test_a_large_photograph_has_more_memory_in_a_process_of_its_own(
+    mimetype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = _heic() if mimetype == "image/heic" else pictures.picture(mimetype)
+    small = read_header(memoryview(file.getvalue()), mimetype)
+    monkeypatch.setattr(isobmff, "_LARGE", 1)
+    monkeypatch.setattr(isobmff, "_LARGE_FILE", 1)
+    header = read_header(memoryview(file.getvalue()), mimetype)
+    assert (header.isolated, header.weight) == (True, small.weight / 4)
+    asked = []
+    monkeypatch.setattr(workers, "resize", lambda job, ask=workers.resize: asked.append(job.memory) or ask(job))
+    assert probe(_made(file)).width == 40
+    assert asked == [1_000_000_000]
+
+
+def _heic() -> io.BytesIO:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    pillow_heif.from_pillow(pictures.corners()).save(file, quality=90)
+    return file

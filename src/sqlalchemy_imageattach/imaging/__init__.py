@@ -31,10 +31,10 @@ from ..instrumentation import measured
 from ..naming import SUFFIXES
 from .engines import choice
 from .engines.filters import DEFAULT_FILTER, FILTERS, check_filter, filter_name
-from .engines.isolation.pool import isolate
+from .engines.isolation.pool import AVAILABLE, isolate
 from .engines.job import Job
 from .formats import read_header, sniff
-from .headers.header import HELD_BYTES, Header
+from .headers.header import HELD_BYTES, MORE, Header
 from .policy import ImageInfo, ImagePolicy, Resized
 from .privacy import strip_metadata
 from .source import opened
@@ -91,7 +91,9 @@ def _checked_header(data: memoryview, policy: ImagePolicy) -> Header:
     mimetype = sniff(data)
     policy.check_type(mimetype)
     header = read_header(data, mimetype)
-    policy.check(header.info, header.weight)
+    # Where there is no other process, it would have to be held here.
+    more = MORE if header.isolated and not AVAILABLE else 1
+    policy.check(header.info, header.weight * more)
     return header
 
 
@@ -234,7 +236,7 @@ def resize(
     with opened(file, policy.check_bytes) as data:
         # What is known of the file may be old, or wrong: it is not believed.
         header = _checked_header(data, policy)
-        memory = min(int(policy.max_pixels * HELD_BYTES), 2**62)
+        memory = min(int(policy.max_pixels * HELD_BYTES) * (MORE if header.isolated else 1), 2**62)
         mimetype = mimetype or thumbnail_type(header.mimetype)
         job = Job(
             data,

@@ -10,7 +10,8 @@ hostile file from costing more than a few seconds and a few hundred megabytes:
 ``max_pixels``, 100 million
     Telephones make pictures of 50 million.  Most formats are decoded row by row; those that are not need up to 18
     bytes for each pixel, and count more by a weight: 28 million pixels of a HEIC, or 19 million of an AVIF, are as many
-    as 100 million of a JPEG.  That keeps memory below 300 MB.
+    as 100 million of a JPEG.  That keeps memory below 300 MB.  Larger ones, up to 100 million pixels of a HEIC and 55
+    million of an AVIF, are decoded in a process of their own, which may have 1 GB, if the file has a megabyte at least.
 ``max_frame_pixels``, 200 million
     Frames x width x height: an animation costs time by this product, about a second for each 100 million.
 ``max_target_pixels``, 25 million

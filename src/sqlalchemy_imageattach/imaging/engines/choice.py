@@ -63,6 +63,7 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
         frames=job.frames,
         orientation=1,
         weight=1.0,
+        isolated=False,
         profile=None,
         unusual=False,
         composed=job.header.composed and job.frames > 1,

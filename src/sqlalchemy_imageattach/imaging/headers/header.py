@@ -25,6 +25,7 @@ __all__ = (
     "CLEARED",
     "HELD_BYTES",
     "KEPT",
+    "MORE",
     "PAST_THE_END",
     "PUT_BACK",
     "Budget",
@@ -48,6 +49,9 @@ _MAX_METADATA = 32 * 1024 * 1024
 #: The bytes that may be held for each pixel of the limit.
 HELD_BYTES = 2.5
 
+#: How many times as much a process of its own may hold, of what is isolated.
+MORE = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -65,6 +69,9 @@ class Header:
     #: many times
     #: :data:`HELD_BYTES`, instead of going through it row by row.
     weight: float = 1.0
+    #: Whether it takes so much memory that it is decoded in a process of its own, which may have :data:`MORE` times as
+    #: much; it counts for as much less then.
+    isolated: bool = False
     #: The colour profile that the samples have, to convert from; ``None`` for sRGB.
     profile: bytes | None = None
     #: Whether it has what libvips decodes in another way than browsers do.

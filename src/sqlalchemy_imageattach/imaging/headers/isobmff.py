@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from ...exc import MissingDependencyError
 from . import av1, colors
-from .header import HELD_BYTES, Budget, Header, budget, damaged, truncated, unpack
+from .header import HELD_BYTES, MORE, Budget, Header, budget, damaged, truncated, unpack
 
 __all__ = ("metadata_extents", "read_avif", "read_heic", "sniff")
 
@@ -25,6 +25,11 @@ _BRANDS = {
 
 # Bytes that decoders hold for each pixel; the last for AVIF of more than eight bits, or with colours not subsampled.
 _HELD, _HELD_AVIF, _HELD_AVIF_DEEP = 9, 13, 18
+
+
+# Bytes that a picture may hold in the process itself; and those of a file that is no trifle: cameras write ten times as
+# many for each of their pixels as would make so large a picture of it.
+_LARGE, _LARGE_FILE = 250_000_000, 1_000_000
 
 
 def sniff(data: memoryview) -> str | None:
@@ -119,7 +124,11 @@ def _read(data: memoryview, mimetype: str) -> Header:
                 _check_frame_sizes(data, _samples(data, *table), width, height, units)
     # An embedded profile says more than numbers.
     profile = next((profiles[kind] for kind in (b"prof", b"rICC", b"nclx") if kind in profiles), None)
-    return Header(mimetype, width, height, frames, orientation, held / HELD_BYTES, profile)
+    weight = held / HELD_BYTES
+    isolated = frames == 1 and width * height * held > _LARGE and len(data) >= _LARGE_FILE
+    return Header(
+        mimetype, width, height, frames, orientation, weight / MORE if isolated else weight, isolated, profile
+    )
 
 
 # What cameras for films write of their curve, and browsers show as sRGB: H.273, table 3.

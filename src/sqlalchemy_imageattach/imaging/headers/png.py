@@ -73,7 +73,7 @@ def read(data: memoryview) -> Header:
         max(1, frames),
         orientation,
         max(1.0, held / HELD_BYTES),
-        profile,
+        profile=profile,
         unusual=channels == 1 and profile is not None,
         composed=frames > 0,
         palette=_color_count(listed, color, depth),

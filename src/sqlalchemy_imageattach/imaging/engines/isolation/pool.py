@@ -94,7 +94,7 @@ def isolate(enabled: bool = True, *, seconds: int = 3) -> None:
 
 def handles(job: Job) -> bool:
     """Tells whether a job is to be done in a worker."""
-    return AVAILABLE and (_everything or job.header.mimetype in _ALWAYS)
+    return AVAILABLE and (_everything or job.header.isolated or job.header.mimetype in _ALWAYS)
 
 
 def resize(job: Job) -> tuple[IO[bytes], int, int]:
