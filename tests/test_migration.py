@@ -6,6 +6,7 @@ import gc
 import io
 import itertools
 import json
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Integer, String, insert, inspect, select, text
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Integer, String, event, insert, inspect, select, text
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -849,6 +850,22 @@ def test_a_database_that_goes_away_is_an_error_and_the_checkpoint_stays(
         assert len(new.put) == len(stored(old))
     finally:
         engine.dispose()
+
+
+def test_a_connection_that_a_proxy_has_closed_is_opened_again_though_the_driver_does_not_know(
+    session: Session, sqlite: Engine, old: Source, new: Destination
+) -> None:
+    refusals = iter([sqlite3.OperationalError("client_idle_timeout")])
+
+    def refuse(_: object, statement: str, *__: object) -> None:
+        if statement.startswith("SELECT user_picture"):
+            for error in refusals:
+                raise error
+
+    event.listen(sqlite, "do_execute", refuse)
+    migrate(session, Base, old, new).execute()
+    assert next(refusals, None) is None
+    assert stored(new) == stored(old)
 
 
 def test_an_async_session_migrates_by_run_sync(sqlite: Engine, sqlite_url: URL, old: Source, new: Destination) -> None:

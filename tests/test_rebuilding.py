@@ -17,7 +17,7 @@ from models import Album, AlbumPhoto, Base, User, UserCover, UserPicture, pictur
 from sqlalchemy_imageattach import rebuilding
 from sqlalchemy_imageattach.exc import ImageNotFoundError, InvalidImageError, StoreError
 from sqlalchemy_imageattach.naming import FileKey
-from sqlalchemy_imageattach.rebuilding import make_thumbnails
+from sqlalchemy_imageattach.rebuilding import drop_thumbnails, make_thumbnails
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 USERS = 4
@@ -359,3 +359,28 @@ def test_a_model_without_revisions_has_its_thumbnails_overwritten(engine: Engine
             (made,) = make_thumbnails(session, UserCover, store, widths=[50])
             assert [image.size for image in made.thumbnails] == [(50, 25)]
         assert rows(session) == set(stored(store))
+
+
+# Dropping a size
+
+
+def test_a_size_that_is_dropped_is_gone_with_its_files_and_originals_stay(engine: Engine, store: MemoryStore) -> None:
+    fill(engine, store)
+    with Session(engine) as session:
+        originals = stored(store)
+        list(make_thumbnails(session, Base, store, widths=[16, 24], heights=[20]))
+        left = {key: content for key, content in stored(store).items() if key and key.width == 24}
+        # Originals are as wide as 64 and 80.
+        dropped = drop_thumbnails(session, Base, store, widths=[16, 64, 80], heights=[20])
+        assert dropped == 2 * (USERS + PHOTOS)
+        assert stored(store) == originals | left
+        assert rows(session) == set(stored(store))
+
+
+def test_what_is_no_size_to_drop_is_refused(session: Session, store: MemoryStore) -> None:
+    for sizes, error in (({}, ValueError), ({"widths": [0]}, ValueError), ({"heights": ["80"]}, TypeError)):
+        with pytest.raises(error):
+            drop_thumbnails(session, Base, store, **sizes)  # type: ignore[arg-type]
+    session.connection()
+    with pytest.raises(ValueError, match="without a transaction"):
+        drop_thumbnails(session, Base, store, widths=[80])

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, func, inspect
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Mapper, Session
 
 from ..concurrency import outcome_of
@@ -232,7 +232,8 @@ def again_if_closed(function: Callable[[], T]) -> T:
     try:
         return function()
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        # What a proxy says when it has closed a connection, drivers know as one of their operational errors at best.
+        if not (error.connection_invalidated or isinstance(error, InterfaceError | OperationalError)):
             raise
     return function()
 
