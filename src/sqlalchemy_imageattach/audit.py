@@ -17,7 +17,7 @@ that
   it was given, that no row named after they were listed, and that have not been written since the grace time began, by
   the clock of the store;
 - it removes nothing where a row does not tell which file is its own, and no more than a small part at once;
-- all else in a store is somebody else's: it is counted, and left alone.
+- all else in a store belongs to others: it is counted, and left alone.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
     migrate(session, Base, old_store, new_store).execute()
 
-A plan copies the file of every image row; it can be told to work side by side, to go on where it was stopped, and to
-read back what it wrote.  It must always be true that
+A plan copies the file of every image row.  It can copy several side by side, go on where it was stopped, and read back
+what it wrote.  It must always be true that
 
 - nothing is ever deleted, and nothing is written to the source;
 - files are streamed: no more than a block of each, and a batch of rows, is in memory because of us;
@@ -49,9 +49,9 @@ __all__ = ("MigrationPlan", "migrate", "migrate_class", "migration_job")
 
 
 class MigrationPlan(Iterable[Image]):
-    """Images to copy, one after the other: iterating over it does the work, and yields each image just copied.
+    """Images to copy, one after the other: to iterate over it copies, and yields each image just copied.
 
-    :param function: returns an iterator that does the work
+    :param function: returns an iterator that copies
     :raises TypeError: when ``function`` cannot be called
 
     >>> MigrationPlan(lambda: iter(())).execute()

@@ -112,13 +112,13 @@ def make_thumbnails(
     for mapper in mappers:
         check_keys(mapper, keys)
     check_one_database(sessions, keys)
-    wanted = _sizes(widths, heights, ratios)
+    sizes = _sizes(widths, heights, ratios)
     check_workers(workers)
     check_callback("on_error", on_error, "an image and an error")
     _check_no_transaction(sessions)
     store = find_store(store)
     job = thumbnails_job(sessions, mappers, keys, store, widths, heights, ratios)
-    run = _Run(store, wanted, only_missing, workers, Checkpoint(checkpoint, job), on_error)
+    run = _Run(store, sizes, only_missing, workers, Checkpoint(checkpoint, job), on_error)
     return run.all(sessions, mappers, keys)
 
 
@@ -224,7 +224,7 @@ class _Job(NamedTuple):
     """An original, and what has to be made of it."""
 
     row: ImageRow
-    wanted: Sequence[Wanted]
+    sizes: Sequence[Wanted]
     policy: ImagePolicy
 
 
@@ -240,10 +240,10 @@ class _Done(NamedTuple):
 class _Maker:
     """Makes the thumbnails of one class in one database."""
 
-    def __init__(self, stretch: Stretch, store: Store, wanted: Sequence[Wanted], only_missing: bool) -> None:
+    def __init__(self, stretch: Stretch, store: Store, sizes: Sequence[Wanted], only_missing: bool) -> None:
         self.stretch = stretch
         self.store = store
-        self.wanted = wanted
+        self.sizes = sizes
         # What came behind a checkpoint may have been done before.
         self.only_missing = only_missing or stretch.is_late
 
@@ -260,15 +260,15 @@ class _Maker:
             assert job.row.error is not None
             raise job.row.error
         done = _Done(job, [], [])
-        if not job.wanted:
+        if not job.sizes:
             return done
         # A key has what a store asks of an image.
         with self.store.open(cast("StorableImage", job.row.key), use_seek=True) as source:
             # One file for all sizes, which is at its beginning after each.
             open_again = cast("Callable[[], IO[bytes]]", partial(nullcontext, source))
-            for wanted in job.wanted:
+            for size in job.sizes:
                 try:
-                    resized = make(open_again, wanted, job.policy)
+                    resized = make(open_again, size, job.policy)
                 except InvalidImageError as error:
                     if error.reason != "target_too_large":
                         raise
@@ -277,7 +277,7 @@ class _Maker:
                 with resized.file:
                     attachment = Attachment.of_file(self.store, resized.file, 2**63)
                 incoming = Incoming(attachment, (resized.width, resized.height), resized.mimetype)
-                done.made.append((wanted, incoming))
+                done.made.append((size, incoming))
         return done
 
     def commit(self, done: Sequence[_Done]) -> list[list[Image]]:
@@ -300,11 +300,11 @@ class _Maker:
     def _job(self, row: ImageRow, found: WholeSet | None) -> _Job:
         missing: dict[tuple[int, int], Wanted] = {}
         if found is not None:
-            for wanted in self.wanted:
-                made = find_made(row.image, found.images, wanted)
+            for size in self.sizes:
+                made = find_made(row.image, found.images, size)
                 if made is None or not (self.only_missing or made.original):
                     # Two may come to the same size.
-                    missing.setdefault(wanted.of(row.image.size), wanted)
+                    missing.setdefault(size.of(row.image.size), size)
         policy = None if found is None else found.place.relationship.info.get(POLICY_KEY)
         return _Job(row, list(missing.values()), policy or ImagePolicy())
 
@@ -319,10 +319,10 @@ class _Maker:
     def _attach(self, found: WholeSet | None, done: _Done) -> list[Image]:
         if found is None or FileKey.of(found.original) != done.job.row.key:  # pyright: ignore[reportArgumentType]
             return []
-        attached = (self._attach_one(found, wanted, incoming) for wanted, incoming in done.made)
+        attached = (self._attach_one(found, size, incoming) for size, incoming in done.made)
         return [image for image in attached if image is not None]
 
-    def _attach_one(self, found: WholeSet, wanted: Wanted, incoming: Incoming) -> Image | None:
+    def _attach_one(self, found: WholeSet, size: Wanted, incoming: Incoming) -> Image | None:
         original, images, home, place = found
         current = claim(original, place, incoming.size)
         if current is not None:
@@ -330,7 +330,7 @@ class _Maker:
                 return None
             if current not in home:
                 home.append(current)
-        former = find_made(original, images, wanted)
+        former = find_made(original, images, size)
         image: Image = insert(home, dict(place.values), incoming, False, inherited=inherited(original))
         if former is not None and not former.original and former.size != image.size:
             # What the original library made of the same wish is a pixel smaller.
@@ -345,14 +345,14 @@ class _Run:
     def __init__(
         self,
         store: Store,
-        wanted: Sequence[Wanted],
+        sizes: Sequence[Wanted],
         only_missing: bool,
         workers: int,
         checkpoint: Checkpoint,
         on_error: Callable[[Image, Exception], object] | None,
     ) -> None:
         self.store = store
-        self.wanted = wanted
+        self.sizes = sizes
         self.only_missing = only_missing
         self.workers = workers
         self.checkpoint = checkpoint
@@ -363,7 +363,7 @@ class _Run:
         with self.checkpoint as checkpoint:
             # All of it is looked at before anything is made.
             for stretch in stretches(sessions, mappers, keys, checkpoint, originals=True):
-                maker = _Maker(stretch, self.store, self.wanted, self.only_missing)
+                maker = _Maker(stretch, self.store, self.sizes, self.only_missing)
                 with closing(self.groups(maker)) as groups:
                     for group in groups:
                         made = self.commit(maker, group)

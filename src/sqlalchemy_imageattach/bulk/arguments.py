@@ -1,8 +1,8 @@
 """What audit, migration and rebuilding take: sessions, image classes, workers and callbacks.
 
-Each is checked when a function is called, before anything is read or written.  It must always be true that whoever
-decides about files sees the rows of all databases that name them, or is refused: one shard, or one tenant's schema,
-says nothing about the files of the others.
+Each is checked when a function is called, before anything is read or written.  It must always be true that a run sees
+the rows of all databases that name its files, or is refused: one shard, or one tenant's schema, says nothing about the
+files of the others.
 """
 
 from __future__ import annotations

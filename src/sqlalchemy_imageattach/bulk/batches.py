@@ -129,7 +129,7 @@ def read_again(session: Session, mapper: Mapper[Any], identity: Sequence[Any]) -
 
 
 def in_session(session: Session, image: Any) -> Any:
-    """Give an image that was read from its table to a session, so that an application can work with it.
+    """Give an image that was read from its table to a session, so that an application can use it.
 
     :param session: the session
     :param image: a detached image
@@ -145,7 +145,7 @@ def in_session(session: Session, image: Any) -> Any:
 
 
 def key_ranges(session: Session, cls: type[Image], size: int) -> Iterator[KeyRange]:
-    """Split the rows of an image class into ranges of keys, of so many rows each, so that several processes can work.
+    """Split the rows of an image class into ranges of keys, of so many rows each, for several processes.
 
     The database steps over the index of the primary key from one boundary to the next; no row is sent.  The first range
     has no beginning and the last one no end, so that each row is in one range, whatever is inserted meanwhile.

@@ -118,13 +118,13 @@ class Copier:
         if not holds(self.destination, self._name(key)):
             return False
         try:
-            wanted = self._contents(self.source, key)
+            expected = self._contents(self.source, key)
         except OSError as error:
             # What an application puts while its files move is in the destination alone.
             if is_missing(error):
                 return True
             raise
-        return self._contents(self.destination, key) == wanted
+        return self._contents(self.destination, key) == expected
 
     def _name(self, key: FileKey) -> FileKey:
         """What the destination calls a file: it may keep no revisions."""

@@ -206,7 +206,7 @@ def _others(mappers: Sequence[Mapper[Any]]) -> list[Mapper[Any]]:
 
 
 def _object_types(mapper: Mapper[Any]) -> Iterator[str]:
-    """The object types that classes tell; others, which each row has of its own, are told by the rows."""
+    """The object types that classes have; those that each row has of its own come with the rows."""
     for each in mapper.self_and_descendants:
         try:
             object_type = each.class_.object_type

@@ -221,7 +221,7 @@ def _note_secrets(url: str) -> None:
 
 
 def _described(error: Exception) -> str:
-    """An error of somebody else's code, in a line."""
+    """An error of an application's code, in a line."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return without_secrets(f"{type(error).__name__}: {error}{where}".replace("\n", " "))

@@ -27,15 +27,15 @@ def verify(
     report: Report,
     total: Callable[[], int],
 ) -> Status:
-    """Tell what does not agree, both ways; nothing is changed.
+    """Print what does not agree, both ways; nothing is changed.
 
     :param sessions: sessions without a transaction
     :param chosen: the declarative base, or an image class
     :param store: the store
     :param grace: files without a row that are younger are left out
     :param probe: whether to look into the files
-    :param report: who is told
-    :param total: tells how many rows there are
+    :param report: where to print
+    :param total: counts the rows
     :returns: the exit status
     """
     progress = _Progress(report, total)
@@ -61,7 +61,7 @@ def sweep(
     report: Report,
     total: Callable[[], int],
 ) -> Status:
-    """Remove files that have no row, or tell which ones.
+    """Remove files that have no row, or print which ones.
 
     :param sessions: sessions without a transaction
     :param chosen: the declarative base, or an image class
@@ -70,8 +70,8 @@ def sweep(
     :param dry_run: whether to remove nothing
     :param limit: which share of the files may be removed
     :param require_known_types: whether files of unknown types are an error
-    :param report: who is told
-    :param total: tells how many rows there are
+    :param report: where to print
+    :param total: counts the rows
     :returns: the exit status
     """
     progress = _Progress(report, total)

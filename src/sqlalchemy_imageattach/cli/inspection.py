@@ -17,7 +17,7 @@ __all__ = ("inspect_file",)
 
 @dataclass(slots=True)
 class Inspection:
-    """What is in a file, as far as it can be told; what cannot is ``None``."""
+    """What is in a file, as far as it can be known; the rest is ``None``."""
 
     file: str
     #: How long it is, in bytes.
@@ -47,7 +47,7 @@ class Inspection:
     def lines(self) -> list[str]:
         """The same for people."""
         turned = f", turned by orientation {self.orientation}" if self.orientation not in (None, 1) else ""
-        told = {
+        shown = {
             "type": self.mimetype,
             "size": None if self.width is None else f"{self.width}x{self.height} pixels as shown{turned}",
             "frames": self.frames,
@@ -55,7 +55,7 @@ class Inspection:
             "bytes": f"{self.length:,}",
             "accepted": "yes" if self.is_accepted else f"no, {self.reason}: {self.error}",
         }
-        return [self.file, *(f"  {name:<9} {value}" for name, value in told.items() if value is not None)]
+        return [self.file, *(f"  {name:<9} {value}" for name, value in shown.items() if value is not None)]
 
 
 def inspect_file(path: Path) -> Inspection:

@@ -109,14 +109,14 @@ class Report:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nobody is told how far it has come, so that nothing need be counted for that."""
+        """Whether it does not say how far it has come, so that nothing need be counted for that."""
         return self.as_json
 
     def begin(self, step: str, total: Callable[[], int]) -> None:
         """Begin a step, unless it goes on already.
 
         :param step: what is done in it
-        :param total: tells how much there is to do, about; asked only where somebody is told
+        :param total: counts about how much there is to do; called only where that is printed
         """
         if step == self._step or self.is_silent:
             return

@@ -1,4 +1,4 @@
-"""Work for Celery's workers: thumbnails, and parts of a move and of an audit, with the extra ``celery``.
+"""Tasks for Celery's workers: thumbnails, and parts of a move and of an audit, with the extra ``celery``.
 
 ::
 
@@ -13,7 +13,7 @@ the broker is JSON: names of classes and stores, keys of rows, sizes.  It must a
 
 - a task may be delivered twice, at the same time too, and makes nothing twice;
 - a worker that is killed in the middle leaves nothing half-done: its task is delivered again, to another worker;
-- a fault that passes is tried again, after a while; what does not pass fails at once, or is told in the result.
+- a fault that passes is tried again, after a while; what does not pass fails at once, or is in the result.
 """
 
 from __future__ import annotations

@@ -32,11 +32,11 @@ except ImportError:
 
 __all__ = ("PARTITION_SIZE", "ImageTasks")
 
-#: How many rows a part of a migration or of an audit has, unless it is told: that much is done again after a kill.
+#: How many rows a part of a migration or of an audit has, by default: that much is done again after a kill.
 PARTITION_SIZE = 10_000
 
 _OPTIONS: dict[str, Any] = {
-    # A message is let go when the task has been done, whoever is killed before.
+    # A message is let go when the task has been done, and not when a worker is killed before.
     "acks_late": True,
     "reject_on_worker_lost": True,
     # After 1, 2, 4, 8 seconds and so on, each cut by chance: 17 minutes in all, at the most.
