@@ -188,6 +188,17 @@ def test_a_size_is_dropped(run: Run, old: FileSystemStore, options: list[str]) -
     assert run(*drop, "--width", 16).status == Status.USAGE
 
 
+def test_a_file_of_a_dropped_size_that_stays_is_told(run: Run, old: FileSystemStore, options: list[str]) -> None:
+    stays = next(Path(old.path).glob("user-picture/2/0/2.32x24.*"))
+    stays.unlink()
+    stays.mkdir()
+    answer = run("thumbnails", url_of(old), *options, "--drop-width", 32, "--json")
+    failed, end = answer.events
+    assert (answer.status, end["dropped"], end["failed"]) == (Status.FOUND, 4, 1)
+    assert (failed["event"], failed["key"]["object_id"]) == ("failed", 2)
+    assert "audit --sweep" in answer.err
+
+
 # Terminals, pipes and disks
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import errno
 import io
 import json
@@ -12,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 
-from models import Base, stored
+from models import Base, UserCover, UserPicture, stored
 from sqlalchemy_imageattach.bulk import batches
 from sqlalchemy_imageattach.cli import arguments, report
 from sqlalchemy_imageattach.cli.report import Status
@@ -130,7 +131,12 @@ class Gives(MemoryStore):
 
 
 def test_a_destination_that_is_full_ends_it_and_the_next_run_begins_with_that_image(
-    run: Run, old: FileSystemStore, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    old: FileSystemStore,
+    options: list[str],
+    tmp_path: Path,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fill_up() -> None:
         raise StoreError(errno.ENOSPC, "no space left on device")
@@ -143,8 +149,13 @@ def test_a_destination_that_is_full_ends_it_and_the_next_run_begins_with_that_im
     assert "no space left on device" in answer.err
     assert f"goes on from {tmp_path / 'checkpoint'}" in answer.err
     full.happens = lambda: None
+    with engine.begin() as connection:
+        # What is of today would be looked at once more.
+        for table in (UserCover.__table__, UserPicture.__table__):
+            connection.execute(table.update().values(created_at=datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)))
     answer = run("migrate", *again)
     assert (answer.status, answer.events[-1]["copied"]) == (Status.FINE, TOTAL - 4)
+    assert answer.events[-1]["passed_over"] == 4
     assert answer.err == ""
     assert stored(full) == stored(old)
 

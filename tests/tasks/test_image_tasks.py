@@ -22,6 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 import databases
 from models import Album, Base, User, UserPicture, picture, stored
 from sqlalchemy_imageattach.audit import verify
+from sqlalchemy_imageattach.concurrency import outcome_of
 from sqlalchemy_imageattach.entity import Image, ImageSet, image_attachment
 from sqlalchemy_imageattach.exc import InvalidImageError, StoreError
 from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -337,6 +338,14 @@ def time_limit(monkeypatch) -> Iterator[Callable[[], None]]:
     former = signal.signal(signal.SIGUSR1, run_out)
     yield lambda: signal.raise_signal(signal.SIGUSR1)
     signal.signal(signal.SIGUSR1, former)
+
+
+def test_the_soft_time_limit_is_no_outcome_of_what_it_interrupts():
+    def interrupted() -> None:
+        raise SoftTimeLimitExceeded
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        outcome_of(interrupted)
 
 
 @pytest.mark.usefixtures("users")

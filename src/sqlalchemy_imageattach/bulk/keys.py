@@ -94,11 +94,7 @@ def key_to_json(columns: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         decoded = key_from_json(columns, json.loads(json.dumps(encoded)))
     except (TypeError, ValueError):
         encoded, decoded = [], ()
-    # What is equal may still be another: 1 and True.
-    same = len(decoded) == len(values) and all(
-        a == b and isinstance(b, type(a)) for a, b in zip(decoded, values, strict=True)
-    )
-    if not same:
+    if decoded != tuple(values):
         names = ", ".join(map(str, columns))
         raise TypeError(
             f"expected values of {names} that can be written as JSON and read again, such as integers, strings, UUIDs,"
