@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, abort, g, has_request_context, redirect, render_template, request, url_for
 from sqlalchemy import Connection, Engine, event, select
@@ -35,7 +36,7 @@ def create_app(engine: Engine, store: HttpExposedFileSystemStore) -> Flask:
     # Under any other name, the page of somebody whose name leads to this machine would count as one of ours.
     app.config.update(TRUSTED_HOSTS=["127.0.0.1", "localhost"], MAX_CONTENT_LENGTH=100 * 1000 * 1000)
     app.wsgi_app = store.wsgi_middleware(app.wsgi_app)  # type: ignore[method-assign]
-    app.jinja_env.globals.update(SMALL=SMALL, MEDIUM=MEDIUM, LARGE=LARGE, now=time.perf_counter)
+    app.jinja_env.globals.update(SMALL=SMALL, MEDIUM=MEDIUM, LARGE=LARGE, now=time.perf_counter, back=back)
     app.jinja_env.filters["base64"] = lambda blob: b64encode(blob).decode()
     app.register_blueprint(site)
 
@@ -128,6 +129,11 @@ def photo(key: int, photo: uuid.UUID) -> Page:
         change(images)
         return commit(url_for(".album", key=key) if request.form["do"] == "delete" else None)
     return render_template("photo.html", album=album, images=images) if images else abort(404)
+
+
+def back() -> str:
+    """The page of a form that was refused, with what was written into it."""
+    return f"{request.path}?{urlencode({name: text for name, text in request.form.items() if name != 'do'})}"
 
 
 def written(field: str) -> str:

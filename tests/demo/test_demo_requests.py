@@ -120,3 +120,10 @@ def test_a_refused_file_says_why(gallery: Gallery, content: bytes, reason: str) 
 def test_an_upload_beyond_all_limits_is_refused(gallery: Gallery) -> None:
     gallery.app.config["MAX_CONTENT_LENGTH"] = 100_000
     assert gallery.upload("/", {"name": "Ann"}, {"ann.jpg": bytes(200_000)}).status == 413
+
+
+def test_what_was_written_beside_a_refused_file_is_kept(gallery: Gallery) -> None:
+    refused = gallery.upload("/", {"name": "Ann & Bob"}, {"ann.jpg": b""})
+    back = re.search(r'class="again" href="([^"]+)"', refused.text)
+    assert back
+    assert 'value="Ann &amp; Bob"' in gallery.ask(back[1].replace("&amp;", "&")).text
