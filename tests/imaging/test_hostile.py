@@ -63,7 +63,7 @@ def test_none_leaves_a_file(results: list[dict[str, Any]], temporary: Path) -> N
             ("30000x30000.png", "65500x65500.jpg", "65535x65535.gif", "16384x16384.webp", "65535x65535.avif"),
             "too_many_pixels",
         ),
-        (("2-billion-rows.tif", "rle-30000x30000.bmp", "1000000-wide.svg", "progressive.jpg"), "too_many_pixels"),
+        (("rle-30000x30000.bmp", "1000000-wide.svg", "progressive.jpg"), "too_many_pixels"),
         (("1001-frames-of-3000x3000.gif",), "too_many_frames"),
         (("scan-for-each-colour.jpg", "strip-for-each-colour.tif"), "too_many_pixels"),
         (("runs-of-1.bmp", "metadata-of-64MB.jpg"), "too_many_bytes"),
@@ -76,7 +76,7 @@ def test_none_leaves_a_file(results: list[dict[str, Any]], temporary: Path) -> N
         (("image-file.svg", "entity-local.svg", "style-http.svg", "larger-than-it-says.avif"), "damaged"),
         (("cut-off-3.jpg", "cut-off-1.png", "cut-off-1.gif", "cut-off-1.webp", "cut-off-4.avif"), "truncated"),
         (("cut-off-1.svg", "cut-off-3.pdf", "length-of-2GB.png", "size-of-4GB.webp", "strips-at-4GB.tif"), "truncated"),
-        (("cut-off-0.heic", "cut-off-4.heic"), "truncated"),
+        (("cut-off-0.heic", "cut-off-4.heic", "2-billion-rows.tif"), "truncated"),
     ],
 )
 def test_the_reason_is_the_right_one(results: list[dict[str, Any]], names: tuple[str, ...], reason: str) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from sqlalchemy_imageattach.exc import InvalidImageError
 from sqlalchemy_imageattach.imaging import FILTERS, ImagePolicy, Resized, check_filter, probe, resize
 from sqlalchemy_imageattach.imaging.engines import fork_guard
+from sqlalchemy_imageattach.imaging.formats import read_header
 
 
 @pytest.fixture(params=["libvips", "pillow"])
@@ -384,3 +385,15 @@ def test_a_result_of_another_size_than_was_asked_for_is_an_error(monkeypatch: py
 def test_libvips_keeps_nothing_of_what_it_has_decoded() -> None:
     made(pictures.picture("image/jpeg", progressive=True), 40, 30)
     assert pyvips.vips_lib.vips_cache_get_size() == 0
+
+
+@pytest.mark.parametrize("mimetype", ["image/gif", "image/png", "image/webp"])
+@pytest.mark.parametrize("loop", [0, 4])
+def test_an_animation_is_played_as_often_as_before(mimetype: str, loop: int, by: str) -> None:
+    images = [Image.new("RGB", (80, 60), (60 * index, 90, 0)) for index in range(3)]
+    options = {"save_all": True, "append_images": images[1:], "duration": 120, "loop": loop}
+    file = pictures.saved(images[0], mimetype, **options)
+    small = made(file, 40, 30).file
+    plays = [read_header(memoryview(each.read()), mimetype).plays for each in (file, small) if each.seek(0) == 0]
+    # A GIF counts how often it is played again.
+    assert plays == [loop + (mimetype == "image/gif" and loop > 0)] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import struct
 from collections.abc import Callable
 
 import pictures
@@ -96,3 +97,23 @@ def test_wrong_lengths_are_found_though_the_end_marker_is_there() -> None:
     for data in (png, webp, jpeg):
         with pytest.raises(InvalidImageError):
             probe(io.BytesIO(data))
+
+
+def test_a_tiff_without_its_last_page_is_not_whole() -> None:
+    pages = [pictures.corners(), pictures.corners(40, 30), pictures.corners(20, 10)]
+    whole = pictures.saved(pages[0], "image/tiff", save_all=True, append_images=pages[1:]).getvalue()
+    assert probe(io.BytesIO(whole)).width == 80
+    for length in (len(whole) - 100, len(whole) // 2 + 8000, 15_000):
+        with pytest.raises(InvalidImageError) as error:
+            probe(io.BytesIO(whole[:length]))
+        assert error.value.reason == "truncated"
+
+
+def test_a_tiff_whose_strips_are_too_short_is_not_whole() -> None:
+    data = bytearray(pictures.saved(pictures.corners(), "image/tiff", compression=None).getvalue())
+    # The number of bytes of its only strip.
+    at = data.index(struct.pack("<HHII", 279, 4, 1, 80 * 60 * 3))
+    data[at + 8 : at + 12] = struct.pack("<I", 80 * 60 * 3 - 100)
+    with pytest.raises(InvalidImageError) as error:
+        probe(io.BytesIO(data))
+    assert error.value.reason == "truncated"

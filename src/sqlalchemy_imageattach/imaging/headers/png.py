@@ -76,6 +76,7 @@ def read(data: memoryview) -> Header:
         profile=profile,
         unusual=channels == 1 and profile is not None,
         composed=frames > 0,
+        plays=_plays(data, listed) if frames else 0,
         palette=_color_count(listed, color, depth),
     )
 
@@ -87,6 +88,11 @@ def _is_read(data: memoryview, chunk: Chunk) -> bool:
     """Say whether a chunk is asked, which it is not when it is damaged."""
     name, start, end = chunk
     return name in _READ and unpack(">I", data, end - 4)[0] == zlib.crc32(data[start + 4 : end - 4])
+
+
+def _plays(data: memoryview, listed: list[Chunk]) -> int:
+    """Tell how often an animation is played, or 0 for without end."""
+    return int(next(unpack(">4xI", data, start + 8)[0] for name, start, _ in listed if name == b"acTL"))
 
 
 def _color_count(listed: list[Chunk], color: int, depth: int) -> int:

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ...exc import InvalidImageError
 from . import colors
 from .header import HELD_BYTES, PAST_THE_END, Budget, Header, check_metadata, damaged, truncated, unpack
 
@@ -49,8 +49,8 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 # CMYK, and alpha; measuring instruments make more, which is no picture.
 _MAX_SAMPLES = 8
 
-# Even a picture 100,000 pixels high has fewer rows.
-_MAX_STRIPS = 200_000
+# Even a picture 100,000 pixels high has fewer rows; and in all pages.
+_MAX_STRIPS, _MAX_PARTS = 200_000, 1_000_000
 
 # Pages after the first are not shown, but decoders go through all of them, several times.
 _MAX_PAGES = 1_000
@@ -124,33 +124,24 @@ def _start(data: memoryview, layout: _Layout, at: int) -> tuple[int, int]:
     return count, at
 
 
-def _fields(data: memoryview) -> dict[int, _Field]:
-    """Reads the first directory."""
+def _pages(data: memoryview) -> Iterator[dict[int, _Field]]:
+    """Yield the fields of each directory; refuse many pages, and those that form a loop."""
     layout, at = _layout(data)
-    count, at = _start(data, layout, at)
-    fields: dict[int, _Field] = {}
-    for _ in range(count):
-        tag, kind, number = unpack(layout.field, data, at)
-        where = at + layout.field_size - layout.offset_size
-        if _SIZES.get(kind, 0) * number > layout.offset_size:
-            (where,) = unpack(layout.offset, data, where)
-        fields.setdefault(tag, _Field(data, layout.order, kind, number, where))
-        at += layout.field_size
-    return fields
-
-
-def _check_pages(data: memoryview) -> None:
-    """Refuses many pages, and those that form a loop."""
-    layout, at = _layout(data)
-    fields = Budget(_MAX_FIELDS, "the TIFF")
+    budget = Budget(_MAX_FIELDS, "the TIFF")
     for _ in range(_MAX_PAGES):
-        try:
-            count, at = _start(data, layout, at)
-            (at,) = unpack(layout.offset, data, at + count * layout.field_size)
-        except (InvalidImageError, *PAST_THE_END):
-            # Decoders stop there too; the first was read before.
-            return
-        fields.spend(count)
+        count, at = _start(data, layout, at)
+        budget.spend(count)
+        fields: dict[int, _Field] = {}
+        for _ in range(count):
+            tag, kind, number = unpack(layout.field, data, at)
+            where = at + layout.field_size - layout.offset_size
+            if _SIZES.get(kind, 0) * number > layout.offset_size:
+                (where,) = unpack(layout.offset, data, where)
+            fields.setdefault(tag, _Field(data, layout.order, kind, number, where))
+            at += layout.field_size
+        yield fields
+        # Some writers leave the end of the last directory out.
+        at = unpack(layout.offset, data, at)[0] if at + layout.offset_size <= len(data) else 0
         if at == 0:
             return
     raise damaged(f"the TIFF has more than {_MAX_PAGES} pages, or they form a loop")
@@ -180,8 +171,12 @@ def read_orientation(exif: memoryview) -> int:
 
 
 def read(data: memoryview) -> Header:
-    fields = _fields(data)
-    _check_pages(data)
+    fields: dict[int, _Field] = {}
+    parts = Budget(_MAX_PARTS, "the TIFF")
+    for page in _pages(data):
+        # Only the first is shown; of the others it is looked at whether they are there.
+        fields = fields or page
+        _check_pixels(data, page, parts)
     end = max((field.end for field in fields.values()), default=0)
     if end > len(data):
         raise truncated(f"the TIFF declares values up to byte {end}, and has {len(data)}")
@@ -194,7 +189,8 @@ def read(data: memoryview) -> Header:
     samples, bits = _first(fields, _SAMPLES, 1), _first(fields, _BITS, 1)
     if samples > _MAX_SAMPLES:
         raise damaged(f"the TIFF has {samples} samples for each pixel, more than {_MAX_SAMPLES}")
-    _check_pixels(data, fields)
+    if not {_STRIP_OFFSETS, _TILE_OFFSETS} & fields.keys():
+        raise damaged("the TIFF does not tell where its pixels are")
     weight = max(1.0, samples * bits / 8 / _BYTES_OF_A_PIXEL)
     if _first(fields, _PLANES, 1) != 1:
         # The strips of all colours are held, each whole.
@@ -241,24 +237,25 @@ def _is_unusual(fields: dict[int, _Field]) -> bool:
     return is_planar or not is_plain or not is_read
 
 
-def _check_pixels(data: memoryview, fields: dict[int, _Field]) -> None:
+def _check_pixels(data: memoryview, fields: dict[int, _Field], parts: Budget) -> None:
+    """Refuse a page whose pixels are not all there."""
     for offsets, counts in ((_STRIP_OFFSETS, _STRIP_COUNTS), (_TILE_OFFSETS, _TILE_COUNTS)):
-        if offsets in fields:
-            if counts in fields:
-                _check_extents(fields[offsets], fields[counts], len(data))
+        if offsets in fields and counts in fields:
+            if max(fields[offsets].count, fields[counts].count) > _MAX_STRIPS:
+                raise damaged(f"the TIFF is in {fields[offsets].count} parts")
+            parts.spend(fields[offsets].count)
+            at, sizes = fields[offsets].values(), fields[counts].values()
+            if (end := max(map(sum, zip(at, sizes, strict=False)), default=0)) > len(data):
+                raise truncated(f"the TIFF declares pixels up to byte {end}, and has {len(data)}")
+            if _first(fields, _COMPRESSION, 1) == 1 and _first(fields, _PHOTOMETRIC, 1) != _YCBCR:
+                samples, bits = _first(fields, _SAMPLES, 1), _first(fields, _BITS, 1)
+                row = (_first(fields, _WIDTH, 0) * samples * bits + 7) // 8
+                if sum(sizes) < row * _first(fields, _HEIGHT, 0):
+                    raise truncated(f"the TIFF has {sum(sizes)} bytes of pixels, fewer than its size takes")
             return
-    raise damaged("the TIFF does not tell where its pixels are")
 
 
 def _first(fields: dict[int, _Field], tag: int, default: int) -> int:
     """The first value of a field, which has several where each sample has its own."""
     field = fields.get(tag)
     return default if field is None or field.count == 0 else replace(field, count=1).values()[0]
-
-
-def _check_extents(offsets: _Field, counts: _Field, size: int) -> None:
-    if max(offsets.count, counts.count) > _MAX_STRIPS:
-        raise damaged(f"the TIFF is in {offsets.count} parts")
-    end = max(map(sum, zip(offsets.values(), counts.values(), strict=False)), default=0)
-    if end > size:
-        raise truncated(f"the TIFF declares pixels up to byte {end}, and has {size}")
