@@ -36,7 +36,7 @@ _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 # With a better quality, a drawing at half its size would weigh twice as much as the original.
-_OF_A_PALETTE = {"palette": True, "Q": 65, "dither": 0, "effort": 1, "compression": 9, "filter": 0x08}
+_OF_A_PALETTE = {"palette": True, "Q": 60, "dither": 0, "effort": 1, "compression": 6, "filter": 0x08}
 
 # What a decoder does not let pass.  It says "truncated" of less in a TIFF than in other types.
 _FAILS_ON = {"image/tiff": "error"}
