@@ -238,6 +238,13 @@ class MixesRevisionsUp(Sound):
         super().delete_file(*identifiers)
 
 
+class TellsNoTimeZone(Sound):
+    noticed_by = "test_time_is_that_of_the_files"
+
+    def now(self):
+        return super().now().replace(tzinfo=None)
+
+
 def contract_of(kind):
     class Contract(StoreContract):
         @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import io
 import uuid
@@ -249,6 +250,14 @@ class StoreContract(FaultContract):
                 file.remove()
                 file.remove()
             assert _listed(store, key.object_type) == []
+
+    def test_time_is_that_of_the_files(self, store: Store, key: FileKey) -> None:
+        assert store.now().utcoffset() is not None
+        with contextlib.ExitStack() as stack:
+            stack.callback(store.delete_key, key)
+            _put(store, key, b"bytes")
+            (file,) = _listed(store, key.object_type)
+            assert abs(store.now() - file.modified) < datetime.timedelta(minutes=1)
 
 
 class _Image:
