@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import json
+import logging
 import os
 import sys
 import uuid
@@ -188,7 +189,9 @@ def test_originals_that_came_behind_it_get_their_sizes(session: Session, old: Fi
     assert made == [5]
 
 
-def test_old_rows_behind_it_are_passed_over(session: Session, old: FileSystemStore, new: FileSystemStore) -> None:
+def test_old_rows_behind_it_are_passed_over_and_counted_in_the_log(
+    session: Session, old: FileSystemStore, new: FileSystemStore, caplog: pytest.LogCaptureFixture
+) -> None:
     checkpoint: dict[str, Any] = {}
     stop_after(2, migrate(session, Base, old, new, checkpoint=checkpoint))
     long_ago = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
@@ -196,7 +199,9 @@ def test_old_rows_behind_it_are_passed_over(session: Session, old: FileSystemSto
     session.commit()
     for file in list(new.list_files()):
         file.remove()
-    assert copied(migrate(session, Base, old, new, checkpoint=checkpoint)) == [30]
+    with caplog.at_level(logging.INFO, "sqlalchemy_imageattach"):
+        assert copied(migrate(session, Base, old, new, checkpoint=checkpoint)) == [30]
+    assert "2 rows before it count as done" in caplog.text
 
 
 # How it is kept

@@ -40,7 +40,7 @@ from .bulk.batches import ImageRow, batches, in_session, read_again
 from .bulk.checkpoint import Checkpoint, store_name
 from .bulk.copying import Copier
 from .bulk.keys import ALL_KEYS, KeyRange, check_keys
-from .bulk.stretches import Stretch, job_of, stretches
+from .bulk.stretches import Stretch, job_of, log_passed_over, stretches
 from .concurrency import call, outcome_of, side_by_side
 from .entity import Image
 from .store import Store
@@ -236,7 +236,9 @@ class _Run:
         """Copy, and give what was copied."""
         with self.checkpoint as checkpoint:
             # All of it is looked at before anything is copied.
-            for stretch in stretches(sessions, mappers, keys, checkpoint):
+            ahead = stretches(sessions, mappers, keys, checkpoint)
+            log_passed_over(ahead, checkpoint)
+            for stretch in ahead:
                 with contextlib.closing(self.copies(stretch)) as copies:
                     for row, is_copied, error in copies:
                         image = in_session(stretch.session, row.image)

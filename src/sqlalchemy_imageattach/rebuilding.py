@@ -33,7 +33,7 @@ from .bulk.batches import ImageRow, again_if_closed, batches, bind_of, in_sessio
 from .bulk.checkpoint import Checkpoint, store_name
 from .bulk.image_sets import WholeSet, whole_sets
 from .bulk.keys import ALL_KEYS, KeyRange, check_keys
-from .bulk.stretches import Stretch, job_of, stretches
+from .bulk.stretches import Stretch, job_of, log_passed_over, stretches
 from .concurrency import side_by_side
 from .entity import Image
 from .entity.attaching import Incoming, insert
@@ -362,7 +362,9 @@ class _Run:
         """Make the thumbnails of all originals, and give what was committed."""
         with self.checkpoint as checkpoint:
             # All of it is looked at before anything is made.
-            for stretch in stretches(sessions, mappers, keys, checkpoint, originals=True):
+            ahead = stretches(sessions, mappers, keys, checkpoint, originals=True)
+            log_passed_over(ahead, checkpoint)
+            for stretch in ahead:
                 maker = _Maker(stretch, self.store, self.sizes, self.only_missing)
                 with closing(self.groups(maker)) as groups:
                     for group in groups:

@@ -9,6 +9,7 @@ since the job began.  What else is behind it, was done, and is passed over.
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +20,9 @@ from .batches import count
 from .checkpoint import Checkpoint
 from .keys import ALL_KEYS, KeyRange, class_name, key_to_json
 
-__all__ = ("Stretch", "job_of", "rows_left", "rows_passed", "stretches")
+__all__ = ("Stretch", "job_of", "log_passed_over", "rows_left", "rows_passed", "stretches")
+
+logger = logging.getLogger("sqlalchemy_imageattach")
 
 # How far the clocks and time zones of a database and of this machine may be apart.
 _MARGIN = datetime.timedelta(days=1)
@@ -93,6 +96,17 @@ def stretches(
             ahead = keys if done is None else keys._replace(after=done)
             found.append(Stretch(session, mapper, ahead, criteria, number))
     return found
+
+
+def log_passed_over(found: Sequence[Stretch], checkpoint: Checkpoint) -> None:
+    """Log how many rows a run takes for done.
+
+    :param found: what :func:`stretches` has found
+    :param checkpoint: how far an earlier run has come
+    """
+    # To count takes a query.
+    if checkpoint.is_gone_on_from and logger.isEnabledFor(logging.INFO):
+        logger.info("going on from a checkpoint: %d rows before it count as done", rows_passed(found))
 
 
 def rows_left(found: Sequence[Stretch]) -> int:
