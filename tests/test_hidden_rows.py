@@ -137,6 +137,48 @@ def test_hidden_rows_are_counted_and_split(session: Session) -> None:
     assert len(list(key_ranges(session, Logo, 1))) == 4
 
 
+class Queried(DeclarativeBase):
+    pass
+
+
+class Gate(Queried):
+    __tablename__ = "gate"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    view: Mapped[ImageSet[View]] = image_attachment("View", lazy="dynamic")
+
+
+class View(Queried, Image):
+    __tablename__ = "view"
+
+    gate_id: Mapped[int] = mapped_column(ForeignKey("gate.id"), primary_key=True)
+
+
+def test_sizes_of_hidden_originals_are_made_anew_where_an_attribute_is_a_query(
+    engine: Engine, store: MemoryStore
+) -> None:
+    Queried.metadata.create_all(engine)
+    with Session(engine, info={"image_store": store}) as session:
+        session.add(gate := Gate(id=1))
+        session.flush()
+        gate.view.from_blob(picture())
+        session.commit()
+
+    def hide_all(state: Any) -> None:
+        state.statement = state.statement.options(with_loader_criteria(View, View.gate_id < 0))
+
+    event.listen(Session, "do_orm_execute", hide_all)
+    try:
+        with Session(engine) as session:
+            for _ in range(2):
+                (made,) = make_thumbnails(session, Queried, store, widths=[16])
+                assert len(made.thumbnails) == 1
+            assert list(verify(session, Queried, store)) == []
+    finally:
+        event.remove(Session, "do_orm_execute", hide_all)
+    assert len(stored(store)) == 2
+
+
 # What classes are loaded from
 
 

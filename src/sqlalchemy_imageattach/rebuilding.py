@@ -26,7 +26,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from sqlalchemy import not_, or_
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, object_session
 
 from .bulk.arguments import check_callback, check_one_database, check_workers, mappers_of, sessions_of
 from .bulk.batches import ImageRow, again_if_closed, batches, bind_of, in_session, read_again, reading
@@ -329,7 +329,9 @@ class _Maker:
             if self.only_missing or current.original:
                 return None
             if current not in home:
-                home.append(current)
+                # The attribute does not know it: another transaction has just made it, or a filter hides it.
+                remember_store(current, self.store)
+                cast("Session", object_session(current)).delete(current)
         former = find_made(original, images, size)
         image: Image = insert(home, dict(place.values), incoming, False, inherited=inherited(original))
         if former is not None and not former.original and former.size != image.size:
