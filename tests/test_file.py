@@ -78,13 +78,13 @@ def test_seek_tells_the_position_even_if_the_file_does_not() -> None:
     assert SeekableFileProxy(Silent(LINES)).seek(3) == 3
 
 
-def test_reusable_proxy_leaves_the_file_open_and_where_it_was() -> None:
+def test_reusable_proxy_begins_at_the_beginning_and_leaves_the_file_open_where_it_was() -> None:
     file = io.BytesIO(LINES)
     file.seek(4)
     for _ in range(2):
         with ReusableFileProxy(file) as proxy:
             assert proxy.initial_offset == 4
-            assert proxy.read() == b"two\nthree"
+            assert proxy.read() == LINES
     assert not file.closed
     assert file.tell() == 4
 

@@ -47,6 +47,9 @@ _Stack = tuple[Store, ...]
 
 _stack: ContextVar[_Stack] = ContextVar("sqlalchemy_imageattach.context", default=())
 
+# How many stores on top of it were pushed by hand, since the innermost block began.
+_pushed: ContextVar[int] = ContextVar("sqlalchemy_imageattach.context.pushed", default=0)
+
 
 @contextmanager
 def store_context(store: Store) -> Iterator[Store]:
@@ -62,13 +65,14 @@ def store_context(store: Store) -> Iterator[Store]:
     ...     get_current_store() is store
     True
     """
-    outer = _stack.get()
-    push_store_context(store)
+    check_store("store", store)
+    outer, pushed = _stack.get(), _pushed.get()
+    _replace((*outer, store), 0)
     try:
         yield store
     finally:
         # Also when the block pushed something that it did not pop.
-        _replace(outer)
+        _replace(outer, pushed)
 
 
 def push_store_context(store: Store) -> None:
@@ -78,18 +82,22 @@ def push_store_context(store: Store) -> None:
     :raises TypeError: when ``store`` is no :class:`~sqlalchemy_imageattach.store.Store`
     """
     check_store("store", store)
-    _replace((*_stack.get(), store))
+    _replace((*_stack.get(), store), _pushed.get() + 1)
 
 
-def pop_store_context() -> Store:
+def pop_store_context() -> Store | None:
     """Undo the last :func:`push_store_context` of this thread, greenlet or task.
 
-    :returns: the store that was current
-    :raises ContextError: when there is none
+    A hook that runs at the end of a request may call it though another hook has answered before the store was pushed.
+    So it does nothing where there is nothing to undo, and leaves the store of a :func:`store_context` block alone.
+
+    :returns: the store that was pushed, or ``None``
     """
-    store = get_current_store()
-    _replace(_stack.get()[:-1])
-    return store
+    stack, pushed = _stack.get(), _pushed.get()
+    if pushed < 1 or not stack:
+        return None
+    _replace(stack[:-1], pushed - 1)
+    return stack[-1]
 
 
 def get_current_store() -> Store:
@@ -169,8 +177,9 @@ class _ContextStacks(Mapping[object, _Stack]):
 context_stacks: Mapping[object, tuple[Store, ...]] = (_context_stacks := _ContextStacks())
 
 
-def _replace(stack: _Stack) -> None:
+def _replace(stack: _Stack, pushed: int) -> None:
     _stack.set(stack)
+    _pushed.set(pushed)
     _context_stacks.record(stack)
 
 

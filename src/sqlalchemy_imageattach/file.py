@@ -231,7 +231,7 @@ _CANNOT_SEND = {errno.EINVAL, errno.ENOSYS, errno.ENOTSOCK, errno.EOPNOTSUPP}
 class FileProxy(Iterator[bytes]):
     """The complete proxy for a file-like object, with the context manager and the iterator that it may lack.
 
-    :param wrapped: the file to wrap; it needs ``read()``, and ``readline()`` and ``readlines()`` for those of the proxy
+    :param wrapped: the file to wrap; it needs ``read()``, and ``readline()`` for lines
 
     >>> import io
     >>> with FileProxy(io.BytesIO(b"one\\ntwo\\n")) as file:
@@ -299,7 +299,13 @@ class FileProxy(Iterator[bytes]):
         :param sizehint: if present, stop after the line that reaches this number of bytes
         :returns: the lines
         """
-        return cast("list[bytes]", self.wrapped.readlines() if sizehint is None else self.wrapped.readlines(sizehint))
+        lines, size = [], 0
+        for line in self:
+            lines.append(line)
+            size += len(line)
+            if sizehint is not None and 0 < sizehint <= size:
+                break
+        return lines
 
     def close(self) -> None:
         """Close the wrapped file, if it has something to close."""
@@ -338,7 +344,7 @@ class SeekableFileProxy(FileProxy):
 
 
 class ReusableFileProxy(SeekableFileProxy):
-    """A file that a ``with`` block leaves open, and at the position that it had before the block.
+    """A file that a ``with`` block reads from its beginning, and leaves open at the position that it had before.
 
     >>> import io
     >>> file = io.BytesIO(b"again")
@@ -354,6 +360,7 @@ class ReusableFileProxy(SeekableFileProxy):
 
     def __enter__(self) -> Self:
         self.initial_offset = self.tell()
+        self.seek(0)
         return self
 
     def __exit__(

@@ -148,15 +148,10 @@ _MIMETYPES = {suffix: mimetype for mimetype, suffix in reversed(list(SUFFIXES.it
 
 # The original library asked the machine's mime.types.  Where that put another suffix first, or had no such type at all,
 # and Python neither, its files are called so: 1.640x480None.
-_FORMER_SUFFIXES = {
-    "image/bmp": ("None",),
-    "image/svg+xml": (".svgz", "None"),
-    "image/tiff": (".tif",),
-    "image/webp": ("None",),
-    "image/x-icon": ("None",),
-    "image/x-ms-bmp": ("None",),
-    "image/x-webp": ("None",),
-}
+_FORMER_SUFFIXES = {"image/svg+xml": (".svgz", "None"), "image/tiff": (".tif", "None")}
+# Those that Python's own table has had for ever.
+_NEVER_UNKNOWN = frozenset({"application/pdf", "image/gif", "image/jpeg", "image/png"})
+_ANY_TYPE = re.compile(r"image/[a-z0-9][a-z0-9.+-]*")
 
 #: The suffix of each type that a variant may have: those that static servers know.
 VARIANT_SUFFIXES: Mapping[str, str] = MappingProxyType(
@@ -296,7 +291,7 @@ def name_of(key: FileKey) -> str:
         return f"{folder}/{object_id}.{original}/{width}x{height}{rest}{VARIANT_SUFFIXES[mimetype]}"
     else:
         raise ValueError(f"expected a revision of lower-case letters and digits, not {revision!r}")
-    return f"{folder}/{object_id}.{width}x{height}{middle}{guess_extension(mimetype)}"
+    return f"{folder}/{object_id}.{width}x{height}{middle}{_suffix_of(key)}"
 
 
 def former_names_of(key: FileKey) -> list[str]:
@@ -309,11 +304,13 @@ def former_names_of(key: FileKey) -> list[str]:
     >>> former_names_of(FileKey('user-picture', 1, 640, 480, 'image/webp'))
     ['user-picture/1/0/1.640x480None']
     """
-    suffixes = _FORMER_SUFFIXES.get(key.mimetype) if key.revision is None else None
-    if suffixes is None:
+    if key.revision is not None or key.mimetype in _NEVER_UNKNOWN:
         return []
-    name = name_of(key).removesuffix(guess_extension(key.mimetype))
-    return [name + suffix for suffix in suffixes]
+    name = name_of(key)
+    suffix = _suffix_of(key)
+    return [
+        name.removesuffix(suffix) + each for each in _FORMER_SUFFIXES.get(key.mimetype, ("None",)) if each != suffix
+    ]
 
 
 def key_of(name: str) -> FileKey | None:
@@ -451,3 +448,10 @@ def _integer(image: object, name: str) -> int:
     if number is None or isinstance(value, bool):
         raise TypeError(f"{type(image).__qualname__}.{name} must be an integer, not {value!r}")
     return number
+
+
+def _suffix_of(key: FileKey) -> str:
+    if key.revision is None and key.mimetype not in SUFFIXES and _ANY_TYPE.fullmatch(key.mimetype):
+        # The original library took whatever name ImageMagick has for a type, such as image/bmp3.
+        return "None"
+    return guess_extension(key.mimetype)

@@ -37,8 +37,7 @@ from .bulk.stretches import Stretch, job_of, log_passed_over, stretches
 from .concurrency import side_by_side
 from .entity import Image
 from .entity.attaching import Incoming, insert
-from .entity.sizes import Wanted
-from .entity.thumbnails import claim, find_made, inherited, make
+from .entity.thumbnails import WantedSize, claim, find_made, inherited, make
 from .exc import InvalidImageError
 from .imaging import ImagePolicy
 from .naming import FileKey, StorableImage
@@ -193,10 +192,10 @@ def thumbnails_job(
     return job_of("thumbnails", sessions, mappers, keys, store=store_name(store), **sizes)
 
 
-def _sizes(widths: Collection[int], heights: Collection[int], ratios: Collection[float]) -> list[Wanted]:
-    sizes = [Wanted(width=width) for width in widths]
-    sizes += [Wanted(height=height) for height in heights]
-    sizes += [Wanted(ratio) for ratio in ratios]
+def _sizes(widths: Collection[int], heights: Collection[int], ratios: Collection[float]) -> list[WantedSize]:
+    sizes = [WantedSize(width=width) for width in widths]
+    sizes += [WantedSize(height=height) for height in heights]
+    sizes += [WantedSize(ratio) for ratio in ratios]
     if not sizes:
         raise ValueError("expected at least one size, got none; give widths, heights or ratios")
     return sizes
@@ -224,7 +223,7 @@ class _Job(NamedTuple):
     """An original, and what has to be made of it."""
 
     row: ImageRow
-    sizes: Sequence[Wanted]
+    sizes: Sequence[WantedSize]
     policy: ImagePolicy
 
 
@@ -232,7 +231,7 @@ class _Done(NamedTuple):
     """What was made of an original, and is in no store yet."""
 
     job: _Job
-    made: list[tuple[Wanted, Incoming]]
+    made: list[tuple[WantedSize, Incoming]]
     #: Why some sizes of it are not made.
     refused: list[InvalidImageError]
 
@@ -240,7 +239,7 @@ class _Done(NamedTuple):
 class _Maker:
     """Makes the thumbnails of one class in one database."""
 
-    def __init__(self, stretch: Stretch, store: Store, sizes: Sequence[Wanted], only_missing: bool) -> None:
+    def __init__(self, stretch: Stretch, store: Store, sizes: Sequence[WantedSize], only_missing: bool) -> None:
         self.stretch = stretch
         self.store = store
         self.sizes = sizes
@@ -298,7 +297,7 @@ class _Maker:
             return [self._job(row, sets.get(row.identity)) for row in rows]
 
     def _job(self, row: ImageRow, found: WholeSet | None) -> _Job:
-        missing: dict[tuple[int, int], Wanted] = {}
+        missing: dict[tuple[int, int], WantedSize] = {}
         if found is not None:
             for size in self.sizes:
                 made = find_made(row.image, found.images, size)
@@ -322,7 +321,7 @@ class _Maker:
         attached = (self._attach_one(found, size, incoming) for size, incoming in done.made)
         return [image for image in attached if image is not None]
 
-    def _attach_one(self, found: WholeSet, size: Wanted, incoming: Incoming) -> Image | None:
+    def _attach_one(self, found: WholeSet, size: WantedSize, incoming: Incoming) -> Image | None:
         original, images, home, place = found
         current = claim(original, place, incoming.size)
         if current is not None:
@@ -347,7 +346,7 @@ class _Run:
     def __init__(
         self,
         store: Store,
-        sizes: Sequence[Wanted],
+        sizes: Sequence[WantedSize],
         only_missing: bool,
         workers: int,
         checkpoint: Checkpoint,

@@ -87,9 +87,9 @@ FILES = [
     (io.StringIO("text"), TypeError, "binary mode"),
     (object(), TypeError, r"has no read\(\)"),
     (None, TypeError, r"has no read\(\)"),
-    (RED, TypeError, r"has no read\(\)"),
-    ("picture.png", TypeError, r"has no read\(\)"),
-    (Path("picture.png"), TypeError, r"has no read\(\)"),
+    (RED, TypeError, r"pass them to from_blob\(\)"),
+    ("picture.png", TypeError, r"pass open\(path, 'rb'\)"),
+    (Path("picture.png"), TypeError, r"pass open\(path, 'rb'\)"),
     (type("File", (), {"read": lambda self, size=-1: None})(), TypeError, "gives bytes, not NoneType"),
     (Failing(RED), ConnectionResetError, "the browser went away"),
 ]

@@ -175,9 +175,10 @@ def test_the_index_follows_a_change_of_a_copy_that_was_pickled(album):
     assert copied.photos.get_image_set(position=5).original is not None
 
 
-def test_a_value_that_no_key_can_have_is_not_found(album):
-    assert not album.photos.get_image_set(position=[2])
-    assert not album.photos.get_image_set(position=None)
+@pytest.mark.parametrize("value", [[2], None, "2", 2.0])
+def test_a_value_that_no_key_can_have_is_refused(album, value):
+    with pytest.raises(TypeError, match="expected an integer as position"):
+        album.photos.get_image_set(position=value)
 
 
 class Counted(int):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlalchemy_imageattach.entity.sizes import Wanted
+from sqlalchemy_imageattach.entity.thumbnails import WantedSize
 from sqlalchemy_imageattach.variants import Transform
 from sqlalchemy_imageattach.variants.geometry import Fitted, fitted, ladder
 
@@ -125,7 +125,7 @@ def test_a_window_lies_within_and_nothing_is_enlarged(transform: Transform, orig
 @given(st.integers(1, 5000), sizes)
 def test_a_width_alone_makes_the_size_of_a_thumbnail(width: int, original: Any) -> None:
     made = fitted(Transform(width=width, upscale=True), original, None, False)
-    assert (made.width, made.height) == Wanted(width=width).of(original)
+    assert (made.width, made.height) == WantedSize(width=width).of(original)
 
 
 @given(transforms(), sizes, st.lists(st.integers(1, 20_000), min_size=1))

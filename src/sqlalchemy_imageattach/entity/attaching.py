@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy.orm import RelationshipDirection
 from sqlalchemy.orm.attributes import set_attribute, set_committed_value
@@ -30,7 +33,7 @@ from .image import Image
 from .optional_columns import facts_of
 from .query import BaseImageQuery, matching, place_of
 
-__all__ = ("Incoming", "insert", "read")
+__all__ = ("Incoming", "insert", "read", "readable")
 
 I = TypeVar("I", bound="Image")  # noqa: E741
 
@@ -44,6 +47,33 @@ class Incoming(NamedTuple):
     mimetype: str
     #: What the mixins of its class want to know of it, by attribute names.
     facts: Mapping[str, Any] = MappingProxyType({})
+
+
+def readable(file: Any) -> IO[bytes]:
+    """Find the file in what an application has got.
+
+    :param file: a readable binary file, or an upload of a framework that has one
+    :returns: the file
+    :raises TypeError: when there is none, with what to pass instead
+    """
+    if not hasattr(file, "read") or iscoroutinefunction(file.read):
+        # What frameworks wrap around the file of an upload; where its read() is awaited, that of the file is not.
+        file = getattr(file, "file", file)
+    if isinstance(file, io.TextIOBase):
+        # A file opened without a "b" in its mode has one opened with it underneath.
+        file = getattr(file, "buffer", file)
+    if isinstance(file, str | os.PathLike):
+        raise TypeError(f"expected a readable binary file, got the path {file!r:.100}; pass open(path, 'rb')")
+    if isinstance(file, bytes | bytearray | memoryview):
+        raise TypeError("expected a readable binary file, got bytes; pass them to from_blob()")
+    if not hasattr(file, "read"):
+        raise TypeError(f"expected a readable binary file, got {file!r:.100}, which has no read()")
+    if iscoroutinefunction(file.read):
+        raise TypeError(
+            f"expected a file whose read() gives bytes, got {file!r:.100}, whose read() has to be awaited; pass"
+            " await file.read() to from_blob()"
+        )
+    return cast("IO[bytes]", file)
 
 
 def read(

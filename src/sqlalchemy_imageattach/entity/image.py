@@ -227,6 +227,14 @@ class Image(WithVariants):
     def image_of_variants(self) -> Any:
         return self
 
+    def __repr__(self) -> str:
+        state, loaded = inspect(self), self.__dict__
+        key = ", ".join(str(loaded.get(name)) for name in self.identity_attributes())
+        size = f"{loaded['width']}x{loaded['height']}" if {"width", "height"} <= loaded.keys() else "of unknown size"
+        kind = {True: " original", False: " thumbnail", None: ""}[loaded.get("original")]
+        names = ("transient", "pending", "persistent", "deleted", "detached")
+        return f"<{type(self).__name__} {key} {size}{kind}, {next(name for name in names if getattr(state, name))}>"
+
     def __getstate__(self) -> dict[str, Any]:
         # Bytes that are not committed yet stay here.
         return {name: value for name, value in self.__dict__.items() if name != ATTRIBUTE}

@@ -20,11 +20,9 @@ Each method with an ``a`` in front does the same and is awaited, for :class:`~sq
 from __future__ import annotations
 
 import datetime
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from inspect import iscoroutinefunction
 from typing import IO, TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from markupsafe import Markup
@@ -43,14 +41,13 @@ from ..transactions.rows.instances import connection_for
 from ..transactions.rows.locking import has_gap_locks, insert_or_find
 from ..transactions.rows.place import Place
 from ..transactions.which_store import find_store
-from .attaching import Incoming, insert, read
+from .attaching import Incoming, insert, read, readable
 from .image import Image
 from .query import BaseImageQuery, current, matching, place_of
-from .sizes import Wanted, pixels
-from .thumbnails import claim, find_made, inherited, make
+from .thumbnails import WantedSize, claim, find_made, inherited, make, pixels
 from .variants import WithVariants
 
-__all__ = ("BaseImageSet", "ImageSet", "SingleImageSet")
+__all__ = ("BaseImageSet", "ImageSet", "SingleImageSet", "mark_altering")
 
 I = TypeVar("I", bound="Image")  # noqa: E741
 
@@ -168,16 +165,7 @@ class BaseImageSet(WithVariants, Generic[I]):
         >>> user.picture.from_file(photograph, store=store).size
         (640, 480)
         """
-        content: Any = file
-        if not hasattr(content, "read") or iscoroutinefunction(content.read):
-            # What frameworks wrap around the file of an upload; where its read() is awaited, that of the file is not.
-            content = getattr(content, "file", content)
-        if isinstance(content, io.TextIOBase):
-            # A file opened without a "b" in its mode has one opened with it underneath.
-            content = getattr(content, "buffer", content)
-        if not hasattr(content, "read"):
-            raise TypeError(f"expected a readable binary file, and {content!r:.100} has no read()")
-        return self._attach(content, store, None, None, True, extra_args, extra_kwargs, policy)
+        return self._attach(readable(file), store, None, None, True, extra_args, extra_kwargs, policy)
 
     def from_blob(
         self,
@@ -209,7 +197,7 @@ class BaseImageSet(WithVariants, Generic[I]):
 
     def from_raw_file(
         self,
-        raw_file: IO[bytes],
+        raw_file: IO[bytes] | Upload,
         store: Store = current_store,
         size: tuple[int, int] | None = None,
         mimetype: str | None = None,
@@ -239,15 +227,16 @@ class BaseImageSet(WithVariants, Generic[I]):
         >>> user.picture.from_raw_file(photograph, store, size=(2, 1), mimetype='image/png').size
         (2, 1)
         """
-        for method in ("read", "seek", "tell"):
-            if not hasattr(raw_file, method):
+        file = readable(raw_file)
+        for method in ("seek", "tell"):
+            if not hasattr(file, method):
                 raise TypeError(f"expected a readable and seekable file, and {raw_file!r} has no {method}()")
-        position = raw_file.tell()
-        raw_file.seek(0)
+        position = file.tell()
+        file.seek(0)
         try:
-            return self._attach(raw_file, store, size, mimetype, original, extra_args, extra_kwargs, policy)
+            return self._attach(file, store, size, mimetype, original, extra_args, extra_kwargs, policy)
         finally:
-            raw_file.seek(position)
+            file.seek(position)
 
     # Making other sizes.
 
@@ -302,7 +291,7 @@ class BaseImageSet(WithVariants, Generic[I]):
         >>> user.picture.generate_thumbnail(width=150, store=store).size
         (150, 113)
         """
-        wanted = Wanted(ratio, width, height)
+        wanted = WantedSize(ratio, width, height)
         check_filter(filter)
         owner, relationship = place_of(self.query)
         original = self.require_original()
@@ -412,7 +401,7 @@ class BaseImageSet(WithVariants, Generic[I]):
 
     async def afrom_raw_file(
         self,
-        raw_file: IO[bytes],
+        raw_file: IO[bytes] | Upload,
         store: Store = current_store,
         size: tuple[int, int] | None = None,
         mimetype: str | None = None,
@@ -506,5 +495,28 @@ ImageSet = SingleImageSet
 
 
 def _newness(image: Any) -> tuple[bool, datetime.datetime]:
-    created_at: datetime.datetime = image.created_at
+    # A date that the database could not keep, such as MariaDB's zero date, is read as none.
+    created_at: datetime.datetime = image.created_at or datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
     return not inspect(image).has_identity, created_at.replace(tzinfo=None)
+
+
+#: What templates must not call: Django and Jinja2's sandbox leave alone what says that it alters data.
+_ALTERING = (
+    *("append", "clear", "remove", "delete", "adelete", "update"),
+    *("from_file", "from_blob", "from_raw_file", "generate_thumbnail"),
+    *("afrom_file", "afrom_blob", "afrom_raw_file", "agenerate_thumbnail"),
+)
+
+
+def mark_altering(cls: type[Any]) -> None:
+    """Mark the methods of a class that alter data.
+
+    :param cls: a class of image sets
+    """
+    for name in _ALTERING:
+        method = getattr(cls, name, None)
+        if method is not None:
+            method.alters_data = True
+
+
+mark_altering(SingleImageSet)

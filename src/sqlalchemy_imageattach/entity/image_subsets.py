@@ -11,9 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from sqlalchemy import Enum, Integer, String, inspect
+from sqlalchemy.orm import object_session
+
+from ..concurrency import run
 from .image import Image
-from .image_set import BaseImageSet
-from .query import BaseImageQuery, keys_of, matching
+from .image_set import BaseImageSet, mark_altering
+from .query import BaseImageQuery, keys_of, matching, place_of
+from .removing import delete_at_once
 
 __all__ = ("ImageSubset", "MultipleImageSet")
 
@@ -62,6 +67,8 @@ class ImageSubset(BaseImageSet[I]):
                 + (f"; missing {', '.join(sorted(missing))}" if missing else "")
                 + (f"; there is no {', '.join(sorted(unknown))}" if unknown else "")
             )
+        for name, value in identity_map.items():
+            _check_type(_query, name, value)
         for name, value in known.items():
             if value is not None and identity_map.get(name, value) != value:
                 raise ValueError(f"expected {value!r} as {name}, which the owner says, not {identity_map[name]!r}")
@@ -84,4 +91,44 @@ class ImageSubset(BaseImageSet[I]):
         return iter(matching(self._query, **self.identity_map))
 
     def __bool__(self) -> bool:
-        return bool(matching(self._query, **self.identity_map))
+        return self.original is not None
+
+    def __repr__(self) -> str:
+        return f"<{self._query!r} where {', '.join(f'{name}={value!r}' for name, value in self.identity_map.items())}>"
+
+    def delete(self) -> int:
+        """Delete the images of this set at once, in the session's transaction: rows now, files after the commit.
+
+        :returns: how many there were
+        """
+        images = matching(self._query, **self.identity_map)
+        try:
+            session = object_session(place_of(self._query)[0])
+        except TypeError:
+            session = self._query.session
+        if session is None or any(image not in session for image in images):
+            for image in images:
+                self._query.remove(image)
+            return len(images)
+        return delete_at_once(session, images)
+
+    async def adelete(self) -> int:
+        """Await :meth:`delete`."""
+        return await run(self.delete)
+
+
+def _check_type(query: MultipleImageSet[Any], name: str, value: Any) -> None:
+    """Refuse what is not of a column's type before a driver does, or nothing is found."""
+    try:
+        mapper = place_of(query)[1].mapper
+    except TypeError:
+        mapper = inspect(query.column_descriptions[0]["entity"])
+    kind: Any = mapper.columns[name].type
+    if isinstance(kind, Integer) and not isinstance(value, int):
+        raise TypeError(f"expected an integer as {name}, got {value!r}")
+    if isinstance(kind, String) and not isinstance(kind, Enum) and not isinstance(value, str):
+        raise TypeError(f"expected a text as {name}, got {value!r}")
+
+
+mark_altering(MultipleImageSet)
+mark_altering(ImageSubset)

@@ -22,10 +22,12 @@ from sqlalchemy.orm import Query, RelationshipProperty, object_session
 from sqlalchemy.orm.collections import collection
 from sqlalchemy.orm.exc import DetachedInstanceError
 
+from ..concurrency import run
 from ..transactions.pending import attachment_of
 from ..transactions.rows.place import are_of, known_keys
 from .image import Image
 from .key_index import KeyIndex, key_names
+from .removing import check_update, delete_at_once
 from .sqlalchemy_internals import answer_from_memory, is_adapted
 
 __all__ = ("BaseImageQuery", "current", "keys_of", "matching", "place_of")
@@ -105,6 +107,13 @@ class BaseImageQuery(Query[I]):
                 return
         raise ValueError(f"expected an image of this set, and this {type(image).__name__} is none")
 
+    @_typed(collection.internally_instrumented)
+    def clear(self) -> None:
+        """Remove all images of the attribute: their rows by the next flush, and after the commit their files."""
+        assert self._members is not None
+        for image in list(self._members):
+            self.remove(image)
+
     @_typed(collection.iterator)
     def _iterate(self) -> Iterator[I]:
         assert self._members is not None
@@ -125,10 +134,75 @@ class BaseImageQuery(Query[I]):
 
     def __bool__(self) -> bool:
         if self._members is not None:
-            return bool(_in_memory(self))
-        return self.count() > 0
+            return any(image.original for image in _in_memory(self) or ())
+        if getattr(self, "instance", None) is None:
+            return self.count() > 0
+        # A dynamic attribute.  Thumbnails without an original are nothing that a page could show.
+        return bool(matching(self, original=True))
+
+    def __repr__(self) -> str:
+        if self._owner is None:
+            return f"<{type(self).__name__} query>" if self._members is None else f"<{type(self).__name__}>"
+        identity = inspect(self._owner).identity
+        key = "new" if identity is None else ", ".join(map(str, identity))
+        sizes = ", ".join(_size_of(image) for image in self._members or ()) or "no image"
+        return f"<{type(self._owner).__name__}.{self._name} of {key}: {sizes}>"
+
+    def __str__(self) -> str:
+        return super().__str__() if self._members is None else repr(self)
 
     # The query.
+
+    def delete(self, synchronize_session: Any = "auto", delete_args: dict[Any, Any] | None = None) -> int:
+        """Delete images at once, in the session's transaction: rows now, files after the commit.
+
+        An original takes its thumbnails along.
+
+        :param synchronize_session: taken as :meth:`sqlalchemy.orm.Query.delete` takes it; the session always knows
+        :param delete_args: taken likewise
+        :returns: how many images matched
+
+        >>> _ = user.picture.from_file(photograph, store=store)
+        >>> user.picture.delete()
+        1
+        >>> bool(user.picture)
+        False
+        """
+        if self._members is None:
+            session: Any = self.session
+            return delete_at_once(session, list(self))
+        images, owner = list(_in_memory(self) or ()), self._owner
+        session = None if owner is None else object_session(owner)
+        if session is None or any(image not in session for image in images):
+            # What is not in a session has no row.
+            current(self).clear()
+            return len(images)
+        return delete_at_once(session, images)
+
+    async def adelete(self) -> int:
+        """Await :meth:`delete`."""
+        return await run(self.delete)
+
+    def update(
+        self,
+        values: Any,
+        synchronize_session: Any = "auto",
+        update_args: dict[Any, Any] | None = None,
+    ) -> int:
+        """Update columns by SQL, as :meth:`sqlalchemy.orm.Query.update`; what files are named by is refused.
+
+        :param values: values by attributes, columns or names
+        :param synchronize_session: as SQLAlchemy takes it
+        :param update_args: as SQLAlchemy takes it
+        :returns: how many rows matched
+        :raises ValueError: for a column that files are named by: a key, ``mimetype``, ``original`` or ``revision``, or
+            what the class's own ``object_id`` or ``object_type`` reads
+        """
+        if self._members is not None:
+            query: BaseImageQuery[I] = _as_query(self)
+            return query.update(values, synchronize_session, update_args)
+        check_update(inspect(self.column_descriptions[0]["entity"]), values)
+        return super().update(values, synchronize_session, update_args)
 
     def count(self) -> int:
         """Count the images.
@@ -237,6 +311,13 @@ def _as_query(images: BaseImageQuery[Any]) -> Any:
         )
     query = type(images)(relationship.mapper, session).filter(are_of(owner, relationship))
     return query.order_by(*relationship.order_by) if relationship.order_by else query
+
+
+def _size_of(image: Any) -> str:
+    """The size of an image, and whether it is the original, without loading it."""
+    loaded = image.__dict__
+    size = f"{loaded['width']}x{loaded['height']}" if {"width", "height"} <= loaded.keys() else "expired"
+    return f"{size} original" if loaded.get("original") else size
 
 
 def _adopt(images: BaseImageQuery[Any], owner: Any, name: str) -> None:

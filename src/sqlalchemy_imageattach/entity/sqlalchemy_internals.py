@@ -6,6 +6,7 @@ few private names that it takes.  ``tests/entity/test_sqlalchemy_internals.py`` 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.orm import Query, Session
 from sqlalchemy.orm.collections import CollectionAdapter
 
-__all__ = ("answer_from_memory", "is_adapted", "is_flushing", "savepoints_of")
+__all__ = ("answer_from_memory", "is_adapted", "is_flushing", "savepoints_of", "take_none_for_empty")
 
 #: What :class:`~sqlalchemy.orm.Query` keeps in its instances, and reads without going through ``_generate()``.
 _QUERY_STATE = ("_raw_columns", "_where_criteria", "_order_by_clauses", "session")
@@ -79,6 +80,26 @@ def is_flushing(session: Session) -> bool:
     :param session: the session
     """
     return session._flushing
+
+
+def take_none_for_empty(attribute: Any) -> None:
+    """Let ``None`` be assigned to a collection, for none of its objects.
+
+    :param attribute: the attribute of a class
+    """
+    kind: Any = type(attribute.impl)
+    attribute.impl.__class__ = _that_takes_none(kind)
+
+
+@functools.cache
+def _that_takes_none(kind: Any) -> Any:
+    if hasattr(kind, "takes_none"):
+        return kind
+
+    def assign(self: Any, state: Any, dict_: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return kind.set(self, state, dict_, [] if value is None else value, *args, **kwargs)
+
+    return type(kind.__name__, (kind,), {"__slots__": (), "set": assign, "takes_none": True})
 
 
 def savepoints_of(connection: Connection) -> set[str]:

@@ -11,7 +11,10 @@ Between the two, :func:`make` decodes, with nothing locked.  It must always be t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+import math
+import numbers
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
 from sqlalchemy import inspect
@@ -22,14 +25,101 @@ from ..imaging import ImagePolicy, Resized, probe, resize
 from ..transactions.rows.locking import find_current, lock_original
 from ..transactions.rows.place import Place
 from .image import Image
-from .sizes import Wanted
 
-__all__ = ("claim", "find_made", "inherited", "make")
+__all__ = (
+    "WantedSize",
+    "claim",
+    "find_made",
+    "inherited",
+    "make",
+    "pixels",
+)
 
 I = TypeVar("I", bound="Image")  # noqa: E741
 
 
-def find_made(original: I, images: Iterable[I], wanted: Wanted) -> I | None:
+@dataclass(frozen=True, slots=True)
+class WantedSize:
+    """The size that a caller wants: one of these.
+
+    :param ratio: how many times the original's width and height
+    :param width: pixels
+    :param height: pixels
+    :raises TypeError: for none, for two, and for what is no number
+    :raises ValueError: for what is not positive and finite
+    """
+
+    ratio: float | None = None
+    width: int | None = None
+    height: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("ratio", "width", "height") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise TypeError(f"expected one of ratio, width and height, not {' and '.join(given) or 'none of them'}")
+        (name,) = given
+        check = _factor if name == "ratio" else pixels
+        object.__setattr__(self, name, check(name, getattr(self, name)))
+
+    def of(self, original: tuple[int, int]) -> tuple[int, int]:
+        """The size of a thumbnail, each side rounded to the nearest pixel, halves up.
+
+        :param original: width and height of the original, in pixels
+        :returns: width and height, in pixels
+
+        >>> WantedSize(width=150).of((640, 480))
+        (150, 113)
+        """
+        return self._of(original, lambda numerator, denominator: (2 * numerator + denominator) // (2 * denominator))
+
+    def is_nearly(self, size: tuple[int, int], exact: tuple[int, int]) -> bool:
+        """Whether an image has the side that is asked for, and its other side is a pixel off at most.
+
+        The other side may have been the one that somebody asked for, and this one the result.
+
+        :param size: width and height of the image, in pixels
+        :param exact: what :meth:`of` gives, in pixels
+        :returns: whether it serves as well
+
+        >>> WantedSize(width=203).is_nearly((203, 320), (203, 321))
+        True
+        """
+        across = 0 if self.width is not None else 1
+        is_given = self.ratio is None and size[across] == exact[across]
+        return is_given and abs(size[1 - across] - exact[1 - across]) <= 1
+
+    def formerly_of(self, original: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        """The other sizes that a thumbnail may have that was made of an original of the original library.
+
+        That library rounded down.  It also took an original as it lies in the file, not as a camera held it, so that
+        what is made of it here may be turned by a right angle.
+
+        :param original: width and height of the original, in pixels
+        :returns: widths and heights, in pixels
+
+        >>> list(WantedSize(width=150).formerly_of((640, 480)))
+        [(150, 112), (150, 112), (150, 113), (150, 200)]
+        """
+        width, height = self.of(original)
+        # It reckoned in floats, where a whole number may come out smaller, and lose a pixel.
+        less_wide, less_high = self._of(original, lambda numerator, denominator: (numerator - 1) // denominator)
+        yield less_wide, less_high
+        yield width, less_high
+        yield less_wide, height
+        yield self.of((original[1], original[0]))
+
+    def _of(self, original: tuple[int, int], rounded: Callable[[int, int], int]) -> tuple[int, int]:
+        width, height = original
+        if self.width is not None:
+            return self.width, max(1, rounded(height * self.width, width))
+        if self.height is not None:
+            return max(1, rounded(width * self.height, height)), self.height
+        assert self.ratio is not None
+        numerator, denominator = self.ratio.as_integer_ratio()
+        return max(1, rounded(width * numerator, denominator)), max(1, rounded(height * numerator, denominator))
+
+
+def find_made(original: I, images: Iterable[I], wanted: WantedSize) -> I | None:
     """Find the image of a size that was made before.
 
     :param original: the original
@@ -41,10 +131,11 @@ def find_made(original: I, images: Iterable[I], wanted: Wanted) -> I | None:
     if getattr(original, "revision", None) is None:
         sizes += wanted.formerly_of(original.size)
     made = {image.size: image for image in images}
-    return next((made[size] for size in sizes if size in made), None)
+    found = next((made[size] for size in sizes if size in made), None)
+    return found or next((image for size, image in made.items() if wanted.is_nearly(size, sizes[0])), None)
 
 
-def make(open_source: Callable[[], IO[bytes]], wanted: Wanted, policy: ImagePolicy, **options: Any) -> Resized:
+def make(open_source: Callable[[], IO[bytes]], wanted: WantedSize, policy: ImagePolicy, **options: Any) -> Resized:
     """Decode an original, and make another size of it.
 
     :param open_source: opens the original
@@ -100,3 +191,34 @@ def inherited(original: Any) -> dict[str, Any]:
         if not (column.nullable or is_made or attribute.key in _OF_EACH_IMAGE):
             needed[attribute.key] = getattr(original, attribute.key)
     return needed
+
+
+def pixels(name: str, value: Any) -> int:
+    """Check a number of pixels.
+
+    :param name: what the caller calls it
+    :param value: what the caller gave
+    :returns: the same, as a plain ``int``
+    :raises TypeError: when it is no integer
+    :raises ValueError: when it is not positive
+
+    >>> pixels("width", 150)
+    150
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(f"expected an integer as {name}, not {value!r}")
+    if value < 1:
+        raise ValueError(f"expected a {name} of at least 1 pixel, not {value!r}")
+    return int(value)
+
+
+def _factor(name: str, value: Any) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"expected a real number as {name}, not {value!r}")
+    try:
+        factor = float(value)
+    except OverflowError:
+        factor = math.inf
+    if not 0 < factor < math.inf:
+        raise ValueError(f"expected a positive, finite {name}, not {value!r}")
+    return factor

@@ -16,7 +16,7 @@ from ..bulk.keys import KeyRange, key_to_json
 from ..entity import Image
 from ..entity.image_set import BaseImageSet
 from ..entity.query import place_of
-from ..entity.sizes import Wanted
+from ..entity.thumbnails import WantedSize
 from ..exc import MissingDependencyError
 from ..migration import migrate_class
 from ..rebuilding import make_thumbnails
@@ -131,7 +131,7 @@ class ImageTasks:
         if not sizes:
             raise TypeError("expected widths, heights or ratios of thumbnails, got none")
         for size in sizes:
-            Wanted(**size)
+            WantedSize(**size)
         owner, relationship = place_of(image_set.query)
         state: Any = inspect(owner)
         entity = self._operations.name(state.mapper)

@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ from functools import partial
 from typing import IO, NamedTuple
 
 from ..concurrency import call, call_all
-from ..exc import StoreError
+from ..exc import ImageNotFoundError, StoreError
 from ..file import send
 from ..naming import FileKey
-from ..store import Store
+from ..store import Store, holds
 from ..variants.deleting import delete_variants, delete_with_variants
 from .pending import Attachment
 
@@ -39,6 +40,10 @@ __all__ = (
 )
 
 logger = logging.getLogger("sqlalchemy_imageattach")
+
+
+#: A sweep leaves younger files alone by default, for twice as long; in seconds.
+LOOK_AGAIN_AFTER = 12 * 3600
 
 
 class FailedDelete(NamedTuple):
@@ -66,6 +71,8 @@ class Put:
     open_source: Callable[[], IO[bytes]] | None
     attachment: weakref.ref[Attachment] | None
     was_begun: bool = False
+    #: When it was put, in seconds since the epoch.
+    put_at: float | None = None
     backup: Attachment | None = None
 
     def carry_out(self) -> None:
@@ -73,9 +80,26 @@ class Put:
         if self._overwrites:
             self.backup = _read_aside(self.store, self.key)
         self.was_begun = True
-        with self.open_source() as source:
-            self.store.put_key(source, self.key, self.reproducible)
+        try:
+            with self.open_source() as source:
+                self.store.put_key(source, self.key, self.reproducible)
+        except ValueError:
+            # A name that the store refuses: nothing was put, and there is nothing to take back.
+            self.was_begun = False
+            raise
+        self.put_at = time.time()
         self.open_source = None  # and with it, the bytes
+
+    def look_again(self) -> None:
+        """Make sure that the file is still there, if a sweep may have taken it for an orphan.
+
+        :raises ImageNotFoundError: when it is gone
+        """
+        if self.put_at is not None and time.time() - self.put_at > LOOK_AGAIN_AFTER and not holds(self.store, self.key):
+            raise ImageNotFoundError(
+                f"expected {self.key} in {self.store!r}, where this transaction has put it, got nothing; a sweep may"
+                " have removed it: roll back and attach it again"
+            )
 
     def undo(self) -> None:
         if not self.was_begun:
@@ -219,6 +243,11 @@ def _read_aside(store: Store, key: FileKey) -> Attachment | None:
         file = store.get_key(key)
     except StoreError:
         raise  # that says nothing about the file
+    except LookupError as error:
+        raise TypeError(
+            f"expected get_file() of {store!r} to raise an OSError where there is no such file, got {error!r}; raise"
+            " ImageNotFoundError there"
+        ) from error
     except OSError:
         return None
     with file:

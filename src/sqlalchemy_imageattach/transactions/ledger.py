@@ -31,7 +31,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
 
-from ..concurrency import call_all
+from ..concurrency import call, call_all
 from ..naming import FileKey
 from ..store import Store
 from .connections import Joined, is_in_doubt, watch
@@ -49,8 +49,9 @@ from .entries import (
 )
 from .info_keys import FAILED_DELETE_KEY, LEDGER_KEY
 from .pending import Attachment
+from .which_store import forget_stores
 
-__all__ = ("SavepointsOf", "after_commit", "after_flush", "after_transaction_end", "ledger_of")
+__all__ = ("SavepointsOf", "after_commit", "after_flush", "after_transaction_end", "before_commit", "ledger_of")
 
 SavepointsOf = Callable[[Connection], set[str]]
 
@@ -134,6 +135,17 @@ class Ledger:
             if error is not None:
                 raise error
 
+    def look_again(self, transaction: SessionTransaction) -> None:
+        """Look for files that were put long ago, before the transaction commits.
+
+        :param transaction: a root transaction or a savepoint
+        :raises ImageNotFoundError: when one of them is gone
+        """
+        frame = self._find(transaction)
+        for note in frame.notes if frame is not None else ():
+            if isinstance(note, Put):
+                call(note.look_again)
+
     def mark_committed(self, transaction: SessionTransaction) -> None:
         """Remember that a transaction ended well, for :meth:`end`.
 
@@ -162,12 +174,16 @@ class Ledger:
             if in_doubt:
                 keep_in_doubt(frame.notes)
             else:
+                forget_stores(
+                    session, [note.key for note in frame.notes if isinstance(note, Put) and note.key.revision]
+                )
                 undo(frame.notes, self._report)
         elif transaction.nested:
             self._frame(session, *frame.connections, transaction=_boundary(transaction.parent)).notes.extend(
                 frame.notes
             )
         else:
+            forget_stores(session, [note.key for note in frame.notes if isinstance(note, Delete) and note.key.revision])
             joined = [connection for connection in frame.connections if connection.in_transaction()]
             if joined:
                 Joined.take(joined[0], savepoints_of(joined[0]), frame.notes, self._report)
@@ -247,6 +263,12 @@ def after_flush(session: Session, flush_context: UOWTransaction) -> None:
     ledger = _find_ledger(session)
     if ledger is not None:
         ledger.carry_out()
+
+
+def before_commit(session: Session) -> None:
+    ledger, transaction = _find_ledger(session), _innermost(session)
+    if ledger is not None and transaction is not None:
+        ledger.look_again(transaction)
 
 
 def after_commit(session: Session) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Mapper, Session
 
-from . import connections, flush, ledger, owner_keys
+from . import connections, flush, ledger, owner_keys, which_store
 from .ledger import SavepointsOf
 from .rows import place
 
@@ -29,6 +29,7 @@ def listen(image_class: type[Any], savepoints_of: SavepointsOf) -> None:
     for target, name, listener, options in (
         (Mapper, "mapper_configured", _after_configured, {}),
         (Session, "after_begin", _after_begin, {}),
+        (Session, "persistent_to_detached", which_store.remember_detached, {}),
         (Session, "before_flush", flush.before_flush, {}),
         (image_class, "before_insert", flush.before_insert, of_images),
         (image_class, "before_update", flush.before_update, of_images),
@@ -38,6 +39,7 @@ def listen(image_class: type[Any], savepoints_of: SavepointsOf) -> None:
         (image_class, "after_delete", flush.after_delete, of_images),
         (Mapper, "after_update", partial(owner_keys.follow_owner, image_class), {"raw": True}),
         (Session, "after_flush", ledger.after_flush, {}),
+        (Session, "before_commit", ledger.before_commit, {}),
         (Session, "after_commit", ledger.after_commit, {}),
         (Session, "after_transaction_end", partial(ledger.after_transaction_end, savepoints_of), {}),
         (Session, "after_transaction_end", flush.after_transaction_end, {}),

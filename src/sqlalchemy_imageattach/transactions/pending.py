@@ -16,12 +16,13 @@ import os
 import tempfile
 import weakref
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar, cast
 
 from ..exc import InvalidImageError
 from ..file import SPOOL_SIZE, is_on_disk, send
 from ..store import Store
 from .rows.place import Place
+from .spools import spool_folder
 
 __all__ = ("ATTRIBUTE", "Attachment", "attach", "attach_copy", "attachment_of")
 
@@ -98,7 +99,7 @@ class Attachment:
             chunk = file.read(CHUNK_SIZE)
         if spool is None:
             return cls(store, b"".join(chunks))
-        spool.file.flush()
+        spool.seal()
         return cls(store, spool)
 
     @classmethod
@@ -107,6 +108,7 @@ class Attachment:
             raise _too_many_bytes(max_bytes)
         spool = _TemporaryFile()
         send(file, spool.file.fileno())
+        spool.seal()
         return cls(store, spool)
 
     @property
@@ -130,17 +132,45 @@ class Attachment:
 
 
 class _TemporaryFile:
-    """A file on disk that is ours alone, gone with the last that holds it, and opened by many."""
+    """A file on disk that is ours alone, gone with the last that holds it, and opened by many.
+
+    The first ones have a descriptor and no name, so that even a killed process leaves nothing.  A session may hold
+    thousands, and a process only so many descriptors: later ones are closed and have a name in this process' folder.
+    """
+
+    _open: ClassVar[weakref.WeakSet[_TemporaryFile]] = weakref.WeakSet()
 
     def __init__(self) -> None:
-        # Where a descriptor can be opened anew, the file needs no name, and even a killed process leaves nothing.
-        self.file = tempfile.TemporaryFile() if _DESCRIPTORS.is_dir() else tempfile.NamedTemporaryFile()  # noqa: SIM115
-        weakref.finalize(self, self.file.close)
+        self._path: Path | None = None
+        if _DESCRIPTORS.is_dir() and len(self._open) < _MOST_OPEN:
+            self.file: IO[bytes] = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115
+            weakref.finalize(self, self.file.close)
+            self._open.add(self)
+        else:
+            descriptor, name = tempfile.mkstemp(dir=spool_folder())
+            self.file, self._path = os.fdopen(descriptor, "w+b"), Path(name)
+            weakref.finalize(self, _remove, self.file, self._path, os.getpid())
+
+    def seal(self) -> None:
+        """Say that all is written."""
+        if self._path is None:
+            self.file.flush()
+        else:
+            self.file.close()
 
     def open(self) -> IO[bytes]:
-        path = _DESCRIPTORS / str(self.file.fileno()) if _DESCRIPTORS.is_dir() else Path(self.file.name)
-        return path.open("rb")
+        return (self._path or _DESCRIPTORS / str(self.file.fileno())).open("rb")
 
+
+def _remove(file: IO[bytes], path: Path, process: int) -> None:
+    file.close()
+    # A forked child has copies of what its parent still needs.
+    if process == os.getpid():
+        path.unlink(missing_ok=True)
+
+
+#: How many temporary files keep their descriptors.
+_MOST_OPEN = 64
 
 _DESCRIPTORS = Path("/proc/self/fd")
 

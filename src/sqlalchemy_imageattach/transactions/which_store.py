@@ -7,10 +7,12 @@ answer is a store and never a proxy, which would mean another one later.
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterable
 from typing import Any, cast
 
 from sqlalchemy import inspect
-from sqlalchemy.orm import Mapper, Session, object_session
+from sqlalchemy.orm import InstanceState, Mapper, Session, object_session
 
 from ..context import LocalProxyStore
 from ..exc import ContextError
@@ -18,13 +20,21 @@ from ..naming import FileKey
 from ..store import Store, check_store
 from .info_keys import INFO_KEY, STORES_KEY
 from .pending import ATTRIBUTE, Attachment, attachment_of
+from .rows.place import attachments_of, attachments_to
 
 __all__ = (
     "find_store",
+    "forget_stores",
     "known_store",
+    "remember_detached",
     "remember_store",
     "remember_store_of_file",
 )
+
+
+# The default stores of the sessions that entities were loaded by and have left; beside them, so that they stay as they
+# are when they are pickled.
+_of_detached: weakref.WeakKeyDictionary[InstanceState[Any], Store] = weakref.WeakKeyDictionary()
 
 
 def find_store(
@@ -88,6 +98,29 @@ def remember_store_of_file(session: Session, key: FileKey, store: Store) -> None
         session.info.setdefault(STORES_KEY, {})[key] = store
 
 
+def forget_stores(session: Session, keys: Iterable[FileKey]) -> None:
+    """Forget the stores of files that are gone.
+
+    :param session: the session that has put them
+    :param keys: the files' names
+    """
+    stores: dict[FileKey, Store] = session.info.get(STORES_KEY, {})
+    for key in keys:
+        stores.pop(key, None)
+
+
+def remember_detached(session: Session, entity: Any) -> None:
+    """Remember the default store of a session for an entity that leaves it, so that it is located afterwards.
+
+    :param session: the session
+    :param entity: an entity
+    """
+    store = session.info.get(INFO_KEY)
+    state = inspect(entity)
+    if store is not None and (attachments_of(state.mapper) or attachments_to(state.mapper)):
+        _of_detached[state] = store
+
+
 def known_store(image: Any) -> Store | None:
     attachment = attachment_of(image)
     if attachment is not None:
@@ -104,6 +137,8 @@ def _default_store(image: Any, owner: Any, mapper: Mapper[Any] | None) -> Store 
         session = None if entity is None else object_session(entity)
         if session is not None and INFO_KEY in session.info:
             return cast("Store", session.info[INFO_KEY])
+        if session is None and entity is not None and inspect(entity) in _of_detached:
+            return _of_detached[inspect(entity)]
     if image is not None:
         mapper = inspect(image).mapper
     return None if mapper is None else _default_store_of(mapper)

@@ -18,13 +18,13 @@ __all__ = ("by_html_names", "element", "img")
 _NO_NAME = re.compile(r"[\s\0\"'<>/=`]|^$")
 
 
-def img(url: str, width: int, height: int, **attributes: object) -> Markup:
+def img(url: str, width: int, height: int, /, **attributes: object) -> Markup:
     """Make an ``<img>`` element.
 
     :param url: the value of ``src``
     :param width: pixels
     :param height: pixels
-    :param attributes: more attributes, such as ``alt``, ``loading="lazy"`` or ``decoding="async"``, in this order; one
+    :param attributes: more attributes, or others in place of these, such as ``alt`` or ``loading="lazy"``; one
         underscore at the end of a name is dropped (``class_``) and others are hyphens (``data_id``); ``True`` is an
         attribute without a value, ``None`` and ``False`` are none
     :returns: the element, with every value escaped

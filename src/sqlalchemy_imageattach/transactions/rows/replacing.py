@@ -30,7 +30,7 @@ from .instances import connection_for
 from .locking import CurrentFile, Identity, chunks, lock_owners, lock_sets
 from .place import Place, attachments_of, attachments_to, committed_value, known_keys, place_names, stand_in
 
-__all__ = ("Locked", "replace_all")
+__all__ = ("Locked", "delete_images", "replace_all")
 
 #: What the rows name that are locked, by the topmost mapper of their class, and by identity.
 Locked = dict[Mapper[Any], dict[Identity, CurrentFile]]
@@ -74,16 +74,20 @@ def replace_all(session: Session) -> Locked:
     return _Emptying(session, deleted, moving).run(to_empty)
 
 
-def empty(session: Session, place: Place) -> int:
-    """Delete every row of an image set by the next flush.
+def delete_images(session: Session, images: Iterable[Any]) -> None:
+    """Delete images by the next flush, and take them out of what is loaded.
 
     :param session: the session
-    :param place: the image set, of an entity that the session has
-    :returns: how many there are
+    :param images: images that it has
     """
-    emptying = _Emptying(session, session.deleted, set())
-    emptying.run([_Emptied(place, place.owner)])
-    return emptying.count
+    emptying = _Emptying(session, (), set())
+    for image in images:
+        for relationship in attachments_to(inspect(image).mapper):
+            emptying.take_out(Place.of_image(session, image, relationship), [image])
+        if inspect(image).persistent:
+            session.delete(image)
+        elif image in session.new:
+            session.expunge(image)
 
 
 def _key(place: Place) -> Any:
@@ -257,12 +261,16 @@ class _Emptying:
             if emptied.store is not None:
                 remember_store(image, emptied.store)
         # What goes elsewhere would be an orphan if it were taken out here.
-        self._take_out(emptied.place, staying)
+        self.take_out(emptied.place, staying)
         for image in staying:
             self._session.delete(image)
 
-    def _take_out(self, place: Place, images: Sequence[Any]) -> None:
-        """Take images out of the collection that is loaded, so that they are not shown any more."""
+    def take_out(self, place: Place, images: Sequence[Any]) -> None:
+        """Take images out of the collection that is loaded, so that they are not shown any more.
+
+        :param place: their image set
+        :param images: the images
+        """
         loaded: Any = inspect(place.owner).dict.get(place.relationship.key)
         if loaded is None or place.relationship.lazy == "dynamic" or place.owner in self._deleted:
             return
