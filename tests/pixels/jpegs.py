@@ -7,7 +7,18 @@ from typing import Any
 
 from PIL import Image
 
-from .making import HEIGHT, WIDTH, Collection, curves_profile, exif, matrix_profile, sample, saved, turned
+from .making import (
+    HEIGHT,
+    WIDTH,
+    Collection,
+    curves_profile,
+    exif,
+    matrix_profile,
+    sample,
+    saved,
+    table_profile,
+    turned,
+)
 
 PICTURES = Collection("image/jpeg")
 
@@ -219,6 +230,19 @@ def a_profile_in_two_pieces_out_of_order() -> bytes:
     pieces = [(2, profile[half:]), (1, profile[:half])]
     segments = b"".join(_segment(0xE2, b"ICC_PROFILE\0" + bytes([index, 2]) + piece) for index, piece in pieces)
     return _inserted(_jpeg(), segments)
+
+
+def _piece(number: int, count: int, profile: bytes) -> bytes:
+    return _segment(0xE2, b"ICC_PROFILE\0" + bytes([number, count]) + profile)
+
+
+_LINEAR = matrix_profile(gamma=1.0)
+PICTURES.add("a profile without its other pieces", lambda: _inserted(_jpeg(), _piece(1, 3, _LINEAR)))
+PICTURES.add("a profile in piece number 0", lambda: _inserted(_jpeg(), _piece(0, 0, _LINEAR)))
+PICTURES.add("two profiles", lambda: _inserted(_jpeg(), _piece(1, 1, _LINEAR) + _piece(1, 1, matrix_profile())))
+PICTURES.add("a table for a profile", lambda: _jpeg(icc_profile=table_profile()))
+PICTURES.add("a table that links devices", lambda: _jpeg(icc_profile=table_profile(kind=b"link")))
+PICTURES.add("a table that is damaged", lambda: _jpeg(icc_profile=table_profile(steps=255)))
 
 
 @PICTURES

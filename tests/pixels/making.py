@@ -15,6 +15,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from sqlalchemy_imageattach.imaging.headers import colors
+
 __all__ = (
     "HEIGHT",
     "WIDTH",
@@ -26,6 +28,7 @@ __all__ = (
     "png_of",
     "sample",
     "saved",
+    "table_profile",
     "turned",
 )
 
@@ -179,3 +182,12 @@ def curves_profile(gamma: float | None = None, name: str = "gray") -> bytes:
         b"kTRC": _tag_curve(gamma),
     }
     return _profile(tags, b"GRAY")
+
+
+def table_profile(kind: bytes = b"mntr", steps: int | None = None) -> bytes:
+    """A profile that is a table, of a kind of device, and with a number of steps that may be wrong."""
+    made = bytearray(colors.of_cicp(9, 16) or b"")
+    made[12:16] = kind
+    if steps is not None:
+        made[made.index(b"mft2") + 10] = steps
+    return bytes(made)

@@ -181,6 +181,17 @@ def gAMA_on_a_palette() -> bytes:
 
 
 @PICTURES
+def cICP_after_the_palette() -> bytes:
+    data = _palette(8)
+    at = data.index(b"IDAT") - 4
+    return data[:at] + _cicp(1, 8) + data[at:]
+
+
+PICTURES.add("gAMA after the pixels", _png, 2, 8, after=[_gama(1.0)])
+PICTURES.add("iCCP after the pixels", _png, 2, 8, after=[_iccp(matrix_profile(gamma=1.0))])
+
+
+@PICTURES
 def gAMA_after_the_palette() -> bytes:
     data = _palette(8)
     at = data.index(b"IDAT") - 4

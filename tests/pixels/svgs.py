@@ -158,6 +158,7 @@ PICTURES.add(
 
 _PNG = base64.b64encode(saved(sample().resize((24, 16)), "PNG")).decode()
 _JPEG = base64.b64encode(saved(sample().resize((24, 16)), "JPEG")).decode()
+_GIF = base64.b64encode(saved(sample().resize((24, 16)), "GIF")).decode()
 _WEBP = base64.b64encode(saved(sample().resize((24, 16)), "WEBP")).decode()
 for _name, _content in {
     "a gradient": '<linearGradient id="g"><stop stop-color="red"/><stop offset="1" stop-color="blue"/></linearGradient><rect width="96" height="64" fill="url(#g)"/>',
@@ -173,6 +174,7 @@ for _name, _content in {
     "an animation": '<rect width="50" height="50" fill="red"><animate attributeName="x" from="0" to="40" begin="99s" dur="1s"/></rect>',
     "a PNG within": f'<image width="96" height="64" href="data:image/png;base64,{_PNG}"/>',
     "a JPEG within": f'<image width="96" height="64" href="data:image/jpeg;base64,{_JPEG}"/>',
+    "a GIF within": f'<image width="96" height="64" href="data:image/gif;base64,{_GIF}"/>',
     "a WebP within": f'<image width="96" height="64" href="data:image/webp;base64,{_WEBP}"/>',
     "an unused reference": '<style>.a{fill:url(https://x.example/#a)}</style><rect width="50" height="50" fill="red"/>',
     "a current colour": '<g color="blue"><rect width="50" height="50" fill="currentColor"/></g>',

@@ -36,7 +36,7 @@ _FONT = "its size depends on the fonts of the machine"
 _MEDIA = "the renderer has no media queries and no variables"
 _RANGE = "Chromium takes the alpha of this encoder for one of a limited range"
 _OUTSIDE = "it refers to what is outside of it"
-_EMBEDDED = "the renderer has no WebP"
+_EMBEDDED = "the renderer has neither GIF nor WebP"
 _BOX = "the renderer has no boxes of CSS"
 #: Where Chromium is not followed, and why.
 EXCEPTIONS = {
@@ -66,6 +66,7 @@ EXCEPTIONS = {
 REFUSED = {
     ("png", "of an iPhone application"): "no browser shows it",
     ("svg", "an unused reference"): _OUTSIDE,
+    ("svg", "a GIF within"): _EMBEDDED,
     ("svg", "a WebP within"): _EMBEDDED,
 }
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from . import hdr
 
-__all__ = ("SRGB", "is_known", "is_profile", "of_cicp", "of_gamma", "of_profile")
+__all__ = ("SRGB", "is_known", "is_profile", "is_simple", "of_cicp", "of_gamma", "of_profile")
 
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 Curve = Callable[[float], float]
@@ -62,7 +62,15 @@ def of_profile(profile: bytes, channels: int) -> bytes | None:
     :param channels: of the picture without its alpha: 1, 3 or 4
     :returns: the profile to convert from; ``None`` where the picture is shown as it is
     """
-    return profile if _does_as_srgb(profile, channels) is False else None
+    if _does_as_srgb(profile, channels) is not False:
+        return None
+    # Browsers don't ask for which device it is, and converters do.
+    return profile if profile[12:16] in _CLASSES else profile[:12] + b"mntr" + profile[16:]
+
+
+def is_simple(profile: bytes | None) -> bool:
+    """Say whether a profile is none, or curves and primaries, of which no converter makes anything else."""
+    return profile is None or (profile[16:20] in (b"RGB ", b"GRAY") and b"A2B0" not in _tags(profile)[1])
 
 
 def _does_as_srgb(profile: bytes, channels: int) -> bool | None:
@@ -134,6 +142,7 @@ def _tags(profile: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     return space, tags
 
 
+_CLASSES = frozenset((b"mntr", b"scnr", b"prtr", b"spac"))
 _TABLES = frozenset((b"mft1", b"mft2", b"mAB "))
 
 

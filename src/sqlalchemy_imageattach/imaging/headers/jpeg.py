@@ -33,7 +33,6 @@ _END_OF_IMAGE = re.compile(rb"\xff\xd9")
 _START_OF_SCAN = re.compile(rb"\xff\xda\x00")
 
 _PROFILE = b"ICC_PROFILE\0"
-_MAX_PROFILE_PIECES = 255
 
 
 def segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
@@ -69,7 +68,7 @@ def read(data: memoryview) -> Header:
     width = height = scans = metadata = 0
     orientation, weight = 0, 1.0
     components, frame = data[:0], None
-    pieces: dict[int, memoryview] = {}
+    pieces: list[memoryview] = []
     luminance = data[:0]
     for marker, start, end in segments(data):
         metadata += end - start
@@ -84,7 +83,7 @@ def read(data: memoryview) -> Header:
         elif marker == APP1 and not orientation and bytes(data[start : start + 5]) == b"Exif\0":
             orientation = read_orientation(data[start + 6 : end])
         elif marker == _APP2 and bytes(data[start : start + 12]) == _PROFILE and end - start > 14:
-            pieces.setdefault(data[start + 12], data[start + 14 : end])
+            pieces.append(data[start + 12 : end])
         elif marker == _DQT and not luminance and end - start >= 65 and data[start] == 0:
             luminance = data[start + 1 : start + 65]
         elif marker == _SOS:
@@ -101,7 +100,7 @@ def read(data: memoryview) -> Header:
     if bytes(data[-2:]) != b"\xff\xd9" and not _END_OF_IMAGE.search(data, scans):
         raise truncated("the JPEG has no end marker")
     channels = components[0]
-    profile = colors.of_profile(b"".join(pieces[number] for number in sorted(pieces)), channels)
+    profile = colors.of_profile(_joined(pieces), channels)
     return Header(
         "image/jpeg",
         width,
@@ -109,9 +108,20 @@ def read(data: memoryview) -> Header:
         orientation=orientation or 1,
         weight=weight,
         profile=profile,
-        unusual=channels not in (1, 3) or (channels == 1 and profile is not None),
+        unusual=channels not in (1, 3)
+        or (channels == 1 and profile is not None)
+        or not colors.is_simple(profile)
+        or any(piece[1] != len(pieces) for piece in pieces),
         quality=_quality(luminance),
     )
+
+
+def _joined(pieces: list[memoryview]) -> bytes:
+    """Join the pieces of a profile, each of which begins with its number and their count, unless one is missing."""
+    numbered = {piece[0]: piece[2:] for piece in reversed(pieces)}
+    if sorted(numbered) != list(range(1, pieces[0][1] + 1 if pieces else 1)):
+        return b""
+    return b"".join(numbered[number] for number in sorted(numbered))
 
 
 def _weight(components: memoryview) -> float:

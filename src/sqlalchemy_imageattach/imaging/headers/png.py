@@ -58,14 +58,14 @@ def read(data: memoryview) -> Header:
     names = [name for name, _, _ in listed]
     if b"IDAT" not in names:
         raise damaged("the PNG has no IDAT chunk")
-    first = {chunk[0]: data[chunk[1] + 8 : chunk[2] - 4] for chunk in reversed(listed) if _is_read(data, chunk)}
     frames = len(_animation(data, listed))
-    orientation = read_orientation(first[b"eXIf"]) if b"eXIf" in first else 1
+    exif = next((data[start + 8 : end - 4] for name, start, end in listed if name == b"eXIf"), None)
+    orientation = read_orientation(exif) if exif is not None else 1
     check_metadata(sum(end - start for name, start, end in listed if name not in (b"IDAT", b"fdAT")))
     # The rows of an interlaced picture are complete only at its end.
     held = _CHANNELS[color] * (2 if depth == 16 else 1) + 1 if interlaced or frames else 0
     channels = 1 if color in (_GRAY, _GRAY_ALPHA) else 3
-    profile = _profile(first, channels)
+    profile = _profile(data, listed, channels)
     return Header(
         "image/png",
         width,
@@ -74,20 +74,20 @@ def read(data: memoryview) -> Header:
         orientation,
         max(1.0, held / HELD_BYTES),
         profile=profile,
-        unusual=channels == 1 and profile is not None,
+        unusual=(channels == 1 and profile is not None) or not colors.is_simple(profile),
         composed=frames > 0,
         plays=_plays(data, listed) if frames else 0,
         palette=_color_count(listed, color, depth),
     )
 
 
-_READ = frozenset((b"eXIf", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"))
+_COLORS = frozenset((b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"))
 
 
-def _is_read(data: memoryview, chunk: Chunk) -> bool:
-    """Say whether a chunk is asked, which it is not when it is damaged."""
+def _is_whole(data: memoryview, chunk: Chunk) -> bool:
+    """Say whether a chunk tells the colours, which it does not when it is damaged."""
     name, start, end = chunk
-    return name in _READ and unpack(">I", data, end - 4)[0] == zlib.crc32(data[start + 4 : end - 4])
+    return name in _COLORS and unpack(">I", data, end - 4)[0] == zlib.crc32(data[start + 4 : end - 4])
 
 
 def _plays(data: memoryview, listed: list[Chunk]) -> int:
@@ -132,8 +132,13 @@ def _animation(data: memoryview, listed: list[Chunk]) -> list[tuple[memoryview, 
     return [frame for frame in found if frame[1]]
 
 
-def _profile(first: dict[bytes, memoryview], channels: int) -> bytes | None:
-    """Find what tells the colours: what comes first of several ways, see section 4.3."""
+def _profile(data: memoryview, listed: list[Chunk], channels: int) -> bytes | None:
+    """Find what tells the colours: what comes first of several ways, see section 4.3, and before the pixels."""
+    names = [name for name, _, _ in listed]
+    before = [chunk for chunk in listed[: names.index(b"IDAT")] if _is_whole(data, chunk)]
+    first = {name: data[start + 8 : end - 4] for name, start, end in reversed(before)}
+    if b"PLTE" in names and b"cICP" in names and names.index(b"cICP") > names.index(b"PLTE"):
+        first.pop(b"cICP", None)
     if len(first.get(b"cICP", b"")) == 4:
         primaries, transfer, matrix, _ = unpack(">4B", first[b"cICP"])
         if matrix == 0 and colors.is_known(primaries, transfer):

@@ -14,6 +14,7 @@ own (see :mod:`.worker`).  What must always be true of one that is accepted here
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import math
 import re
@@ -56,7 +57,9 @@ _FONTS_AND_NAMES = re.compile(
     re.IGNORECASE,
 )
 _STYLESHEET = re.compile(r"""\bhref\s*=\s*["']([^"']*)["']""")
-_UNDRAWN = re.compile(r"\s*data:image/(?:webp|avif)", re.IGNORECASE)
+# The first bytes of what is embedded, of which the renderer draws PNG, JPEG and SVG.
+_EMBEDDED = re.compile(r"\s*data:[^,]*;base64,\s*([\w+/]{16})", re.IGNORECASE)
+_UNDRAWN = re.compile(rb"GIF8|RIFF|BM|....ftyp|II\*\x00|MM\x00\*|\x00\x00\x01\x00", re.DOTALL)
 
 # Errors of expat that come at the end only: it ends too soon.
 _CUT_OFF = frozenset(
@@ -295,10 +298,9 @@ class _Document(_Prolog):
             if key.rpartition(" ")[2] in ("href", "src"):
                 # A link is followed by a reader, not by the renderer.
                 if element != "a":
-                    if _UNDRAWN.match(value):
-                        raise damaged(
-                            "the SVG embeds a WebP or an AVIF, which is not drawn here; embed a PNG or a JPEG"
-                        )
+                    embedded = _EMBEDDED.match(value)
+                    if embedded and _UNDRAWN.match(base64.b64decode(embedded[1])):
+                        raise damaged("the SVG embeds a picture that is not drawn here; embed it as a PNG or a JPEG")
                     self._refer(value.strip(), f"<{element}>")
             else:
                 self._refer_css(value)

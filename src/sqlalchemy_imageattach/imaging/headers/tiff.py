@@ -196,11 +196,12 @@ def read(data: memoryview) -> Header:
         # The strips of all colours are held, each whole.
         rows = min(1.0, _first(fields, _STRIP_ROWS, sizes[1]) / max(1, sizes[1]))
         weight = max(weight, _HELD_OF_PLANES * samples * bits / 8 * rows / HELD_BYTES)
-    unusual = _is_unusual(fields)
+    channels = _CHANNELS.get(_first(fields, _PHOTOMETRIC, _BLACK_IS_ZERO), 0)
+    profile = colors.of_profile(fields[_PROFILE].content(), channels) if _PROFILE in fields else None
+    unusual = _is_unusual(fields) or not colors.is_simple(profile)
     if unusual:
         # All of it is held, and another form of it.
         weight = max(weight, (samples * bits / 8 + _HELD_OF_OTHER_FORM) / HELD_BYTES)
-    channels = _CHANNELS[_first(fields, _PHOTOMETRIC, _BLACK_IS_ZERO)]
     orientation = _first(fields, _ORIENTATION, 1)
     return Header(
         "image/tiff",
@@ -208,7 +209,7 @@ def read(data: memoryview) -> Header:
         sizes[1],
         orientation=orientation if 1 <= orientation <= 8 else 1,
         weight=weight,
-        profile=colors.of_profile(fields[_PROFILE].content(), channels) if _PROFILE in fields else None,
+        profile=profile,
         unusual=unusual,
     )
 

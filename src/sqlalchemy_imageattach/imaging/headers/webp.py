@@ -74,7 +74,7 @@ def read(data: memoryview) -> Header:
         orientation,
         profile=profile,
         # Nothing is converted that the flags don't name, and libvips does not ask them.
-        unusual=bool(b"ICCP" in first and not flags & HAS_PROFILE),
+        unusual=bool(b"ICCP" in first and not flags & HAS_PROFILE) or not colors.is_simple(profile),
         quality=_quality(picture[1]) if picture[0] == b"VP8 " else None,
         lossless=picture[0] == b"VP8L",
         plays=unpack("<4xH", first[b"ANIM"])[0] if flags & HAS_ANIMATION and b"ANIM" in first else 0,
