@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, String, create_engine, event, insert, select, text
-from sqlalchemy.engine import Engine
+from sqlalchemy import Column, ForeignKey, Integer, String, Update, create_engine, event, insert, select, text
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, reconstructor, with_loader_criteria
@@ -177,6 +178,32 @@ def test_sizes_of_hidden_originals_are_made_anew_where_an_attribute_is_a_query(
     finally:
         event.remove(Session, "do_orm_execute", hide_all)
     assert len(stored(store)) == 2
+
+
+def test_rows_are_read_from_the_leader_and_not_from_a_follower_that_lags(
+    sqlite_url: URL, tmp_path: Path, store: MemoryStore
+) -> None:
+    leader, follower = create_engine(sqlite_url), create_engine(f"sqlite:///{tmp_path / 'follower.sqlite'}")
+
+    class Routing(Session):
+        def get_bind(self, mapper: Any = None, *, clause: Any = None, **_: Any) -> Engine:
+            return leader if self._flushing or isinstance(clause, Update) else follower
+
+    for engine in (leader, follower):
+        Queried.metadata.create_all(engine)
+    with Session(leader, info={"image_store": store}) as session:
+        session.add(gate := Gate(id=1))
+        session.flush()
+        gate.view.from_blob(picture())
+        session.commit()
+    with Routing() as session:
+        assert list(verify(session, Queried, store)) == []
+        assert sweep(session, Queried, store, NO_TIME, dry_run=False) == (0, 0)
+        assert len(list(migrate(session, Queried, store, MemoryStore()))) == 1
+        assert [len(made.thumbnails) for made in make_thumbnails(session, Queried, store, widths=[16])] == [1]
+        assert list(verify(session, Queried, store)) == []
+    for engine in (leader, follower):
+        engine.dispose()
 
 
 # What classes are loaded from

@@ -16,6 +16,7 @@ from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import Mapper, Session, registry
 
 from ..entity import Image
+from ..transactions.rows.instances import writing
 from ..transactions.rows.tables import is_of_tables
 from .keys import ALL_KEYS, KeyRange
 
@@ -75,9 +76,9 @@ def _check_session(session: Any) -> None:
 def _translates_schemas(session: Session, mapper: Mapper[Any]) -> bool:
     # Sessions have options since SQLAlchemy 2.1.
     options: Any = getattr(session, "execution_options", {})
-    bind = session.get_bind(mapper)
+    bind = session.get_bind(**writing(mapper))
     if session.in_transaction():
-        bind = session.connection(bind_arguments={"mapper": mapper})
+        bind = session.connection(bind_arguments=writing(mapper))
     return bool(options.get(_TRANSLATION) or bind.get_execution_options().get(_TRANSLATION))
 
 

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Mapper, Session
 from ..concurrency import outcome_of
 from ..entity import Image
 from ..naming import FileKey
+from ..transactions.rows.instances import writing
 from ..transactions.rows.tables import TableRow, TableRows, any_of
 from .arguments import image_mapper
 from .keys import ALL_KEYS, KeyRange, within
@@ -210,13 +211,13 @@ def reading(session: Session) -> Iterator[None]:
 
 
 def bind_of(session: Session, mapper: Mapper[Any]) -> Engine | Connection:
-    """Find out what a session reads a class over.
+    """Find out what a session writes a class over: the leader, and never a follower that may lag.
 
     :param session: the session
     :param mapper: the mapper of the class
     :returns: its engine, or the connection that it was made for
     """
-    bind = session.get_bind(mapper)
+    bind = session.get_bind(**writing(mapper))
     # Sessions have options since SQLAlchemy 2.1.
     options = dict(getattr(session, "execution_options", {}))
     return bind.execution_options(**options) if options else bind
@@ -241,7 +242,7 @@ def again_if_closed(function: Callable[[], T]) -> T:
 def _query(session: Session, mapper: Mapper[Any], read: Callable[[Connection], T]) -> T:
     """Read over the connection that a session has, or else over one of its engine's, which is given back at once."""
     if session.in_transaction():
-        return read(session.connection(bind_arguments={"mapper": mapper}))
+        return read(session.connection(bind_arguments=writing(mapper)))
     bind = bind_of(session, mapper)
     if isinstance(bind, Connection):
         if bind.in_transaction():
@@ -260,7 +261,7 @@ def _query(session: Session, mapper: Mapper[Any], read: Callable[[Connection], T
 
 
 def _compares_rows(session: Session, mapper: Mapper[Any]) -> bool:
-    return session.get_bind(mapper).dialect.name in _COMPARES_ROWS
+    return session.get_bind(**writing(mapper)).dialect.name in _COMPARES_ROWS
 
 
 def _not_advancing(rows: TableRows, key: Sequence[Any]) -> NotImplementedError:

@@ -16,6 +16,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from ..entity import Image
 from ..entity.image_subsets import MultipleImageSet
 from ..entity.query import BaseImageQuery, keys_of
+from ..transactions.rows.instances import writing
 from ..transactions.rows.place import Place
 from ..transactions.rows.tables import TableRows, any_of
 from .batches import in_session
@@ -53,7 +54,7 @@ def _sets_of(
     session: Session, relationship: RelationshipProperty[Any], originals: Sequence[Image]
 ) -> dict[tuple[Any, ...], WholeSet]:
     mapper = relationship.mapper
-    connection = session.connection(bind_arguments={"mapper": mapper})
+    connection = session.connection(bind_arguments=writing(mapper))
     rows, owner_rows = TableRows(mapper), TableRows(relationship.parent)
     is_asked_for = any_of(rows.key, [inspect(image).identity for image in originals])
     # Which owner each of them has, by the columns that the attribute joins by.

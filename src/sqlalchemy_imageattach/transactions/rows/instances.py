@@ -22,7 +22,7 @@ from .tables import TableRows
 #: The key in the ``info`` that SQLAlchemy keeps for each class.
 _ROWS_KEY = "image_rows"
 
-__all__ = ("connection_for", "image_table", "images_of", "select_images")
+__all__ = ("connection_for", "image_table", "images_of", "select_images", "writing")
 
 
 def image_table(mapper: Mapper[Any]) -> Table:
@@ -45,11 +45,20 @@ def connection_for(session: Session, mapper: Mapper[Any], instance: Any = None) 
     :returns: the connection, in the session's transaction
     """
     if session.connection_callable is None:
-        return session.connection(bind_arguments=_writing(mapper))
+        return session.connection(bind_arguments=writing(mapper))
     if not session.in_transaction():
         session.begin()
     connection: Connection = session.connection_callable(mapper, instance)
     return connection
+
+
+def writing(mapper: Mapper[Any]) -> dict[str, Any]:
+    """Say what :meth:`Session.get_bind` is asked for the database that a class is written to.
+
+    :param mapper: the mapper of the class
+    :returns: the two arguments that SQLAlchemy's recipes for routing take
+    """
+    return {"mapper": mapper, "clause": update(mapper.tables[0])}
 
 
 def select_images(mapper: Mapper[Any]) -> Select[Any]:
@@ -101,8 +110,3 @@ def _table_rows(mapper: Mapper[Any]) -> TableRows:
     if rows is None:
         rows = mapper.class_manager.info[_ROWS_KEY] = TableRows(mapper)
     return rows
-
-
-def _writing(mapper: Mapper[Any]) -> dict[str, Any]:
-    """What :meth:`Session.get_bind` is asked, in the two arguments that SQLAlchemy's recipes for routing take."""
-    return {"mapper": mapper, "clause": update(mapper.tables[0])}
