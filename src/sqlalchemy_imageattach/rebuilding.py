@@ -36,14 +36,14 @@ from .bulk.keys import ALL_KEYS, KeyRange, check_keys
 from .bulk.stretches import Stretch, job_of, log_passed_over, stretches
 from .concurrency import side_by_side
 from .entity import Image
-from .entity.attaching import Incoming, insert
-from .entity.thumbnails import WantedSize, claim, find_made, inherited, make
+from .entity.attaching import Incoming, insert_image
+from .entity.thumbnails import WantedSize, find_made, inherited_values, lock_and_find, make
 from .exc import InvalidImageError
 from .imaging import ImagePolicy
 from .naming import FileKey, StorableImage
 from .store import Store
 from .transactions.info_keys import INFO_KEY, POLICY_KEY
-from .transactions.pending import Attachment
+from .transactions.pending import PendingFile
 from .transactions.which_store import find_store, remember_store
 
 __all__ = ("Made", "drop_thumbnails", "make_thumbnails", "thumbnails_job")
@@ -274,7 +274,7 @@ class _Maker:
                     done.refused.append(error)
                     continue
                 with resized.file:
-                    attachment = Attachment.of_file(self.store, resized.file, 2**63)
+                    attachment = PendingFile.of_file(self.store, resized.file, 2**63)
                 incoming = Incoming(attachment, (resized.width, resized.height), resized.mimetype)
                 done.made.append((size, incoming))
         return done
@@ -323,7 +323,7 @@ class _Maker:
 
     def _attach_one(self, found: WholeSet, size: WantedSize, incoming: Incoming) -> Image | None:
         original, images, home, place = found
-        current = claim(original, place, incoming.size)
+        current = lock_and_find(original, place, incoming.size)
         if current is not None:
             if self.only_missing or current.original:
                 return None
@@ -332,7 +332,7 @@ class _Maker:
                 remember_store(current, self.store)
                 cast("Session", object_session(current)).delete(current)
         former = find_made(original, images, size)
-        image: Image = insert(home, dict(place.values), incoming, False, inherited=inherited(original))
+        image: Image = insert_image(home, dict(place.values), incoming, False, inherited=inherited_values(original))
         if former is not None and not former.original and former.size != image.size:
             # What the original library made of the same wish is a pixel smaller.
             remember_store(former, self.store)

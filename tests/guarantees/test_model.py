@@ -38,7 +38,7 @@ from models import Base, User, UserPicture, picture
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
 from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.memory import MemoryStore
-from sqlalchemy_imageattach.transactions.pending import attachment_of
+from sqlalchemy_imageattach.transactions.pending import pending_file_of
 
 IS_SOAKED = settings().max_examples >= 100_000
 #: How many programs are tried in all.
@@ -287,7 +287,7 @@ class Programs(RuleBasedStateMachine):
             lost = [image for image in actor.attached if inspect(image).transient]
             lost = [image for image in lost if not inspect(image).expired_attributes]
             # A copy that was merged may have committed the bytes.
-            lost = [image for image in lost if attachment_of(image).is_pending]
+            lost = [image for image in lost if pending_file_of(image).is_pending]
             if not lost:
                 return
             image = lost[index % len(lost)]

@@ -20,7 +20,7 @@ class Base(DeclarativeBase):
     pass
 
 
-class Place(Base):
+class ImageSetRef(Base):
     __tablename__ = "place"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -31,15 +31,15 @@ class View(Base, Image, Focal, Frames, Placeholder):
     __tablename__ = "view"
 
     place_id: Mapped[int] = mapped_column(ForeignKey("place.id"), primary_key=True)
-    place: Mapped[Place] = relationship(back_populates="view")
+    place: Mapped[ImageSetRef] = relationship(back_populates="view")
 
 
 @pytest.fixture
-def place(store: Any) -> Iterator[Place]:
+def place(store: Any) -> Iterator[ImageSetRef]:
     engine = databases.make_engine("sqlite://")
     Base.metadata.create_all(engine)
     with Session(engine) as session, store_context(store):
-        session.add(place := Place())
+        session.add(place := ImageSetRef())
         session.flush()
         yield place
         session.rollback()
@@ -52,7 +52,7 @@ def noise(mode: str = "RGB") -> bytes:
     return file.getvalue()
 
 
-def test_a_placeholder_is_made_when_attaching(place: Place) -> None:
+def test_a_placeholder_is_made_when_attaching(place: ImageSetRef) -> None:
     view = place.view.from_blob(picture(640, 480, 0xC06030, "JPEG"))
     assert view.placeholder
     with PIL.Image.open(io.BytesIO(view.placeholder)) as image:
@@ -60,11 +60,11 @@ def test_a_placeholder_is_made_when_attaching(place: Place) -> None:
     assert re.fullmatch("#3[0-2][56].c[0-2]", view.average_color or "")
 
 
-def test_a_placeholder_has_less_than_200_bytes(place: Place) -> None:
+def test_a_placeholder_has_less_than_200_bytes(place: ImageSetRef) -> None:
     assert 0 < len(place.view.from_blob(noise()).placeholder or b"") < 200
 
 
-def test_what_is_transparent_has_no_placeholder(place: Place) -> None:
+def test_what_is_transparent_has_no_placeholder(place: ImageSetRef) -> None:
     file = io.BytesIO()
     PIL.Image.new("RGBA", (60, 60), (255, 0, 0, 254)).save(file, "PNG")
     view = place.view.from_blob(file.getvalue())
@@ -72,7 +72,7 @@ def test_what_is_transparent_has_no_placeholder(place: Place) -> None:
     assert view.placeholder_img() == ""
 
 
-def test_a_placeholder_is_shown_with_and_without_a_style(place: Place) -> None:
+def test_a_placeholder_is_shown_with_and_without_a_style(place: ImageSetRef) -> None:
     view = place.view.from_blob(picture(640, 480, 0xC06030, "JPEG"))
     assert f"{view.average_color} url({view.placeholder_url})" in place.view.responsive(alt="", placeholder=True)
     assert "style" not in place.view.responsive(alt="")
@@ -81,7 +81,7 @@ def test_a_placeholder_is_shown_with_and_without_a_style(place: Place) -> None:
     )
 
 
-def test_a_still_that_is_known_to_be_one_is_offered_as_avif(place: Place) -> None:
+def test_a_still_that_is_known_to_be_one_is_offered_as_avif(place: ImageSetRef) -> None:
     assert place.view.from_blob(picture(64, 48, 1, "PNG")).frames == 1
     place.view.from_blob(picture(64, 48, 1, "PNG"))
     assert "image/avif" in place.view.responsive(alt="")
@@ -92,7 +92,7 @@ def test_a_still_that_is_known_to_be_one_is_offered_as_avif(place: Place) -> Non
     assert "image/avif" not in place.view.responsive(alt="")
 
 
-def test_a_crop_keeps_the_focal_point_and_a_moved_point_is_another_url(place: Place) -> None:
+def test_a_crop_keeps_the_focal_point_and_a_moved_point_is_another_url(place: ImageSetRef) -> None:
     view = place.view.from_blob(picture(640, 480))
     place.view  # noqa: B018
     square: dict[str, Any] = {"ratio": "1/1", "fit": "cover"}

@@ -17,7 +17,7 @@ from ..entity import Image
 from ..entity.image_subsets import MultipleImageSet
 from ..entity.query import BaseImageQuery, keys_of
 from ..transactions.rows.instances import writing
-from ..transactions.rows.place import Place
+from ..transactions.rows.place import ImageSetRef
 from ..transactions.rows.tables import TableRows, any_of
 from .batches import in_session
 
@@ -30,7 +30,7 @@ class WholeSet(NamedTuple):
     original: Image
     images: Sequence[Image]
     home: BaseImageQuery[Any]
-    place: Place
+    place: ImageSetRef
 
 
 def whole_sets(session: Session, mapper: Mapper[Any], originals: Sequence[Image]) -> dict[tuple[Any, ...], WholeSet]:
@@ -101,7 +101,7 @@ def _set_of(original: Any, images: Sequence[Any], owner: Any, relationship: Rela
     if isinstance(home, MultipleImageSet):
         names, known = keys_of(home)
         values = {name: getattr(original, name) for name in names if name not in known}
-    return WholeSet(original, images, home, Place(owner, relationship, tuple(values.items())))
+    return WholeSet(original, images, home, ImageSetRef(owner, relationship, tuple(values.items())))
 
 
 def _relationships(mapper: Mapper[Any]) -> Iterator[RelationshipProperty[Any]]:

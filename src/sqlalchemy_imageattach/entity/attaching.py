@@ -1,8 +1,8 @@
 """Taking in what an application attaches: its bytes are read and examined, and become an image of an image set.
 
-:func:`read` makes an :class:`Incoming` of a file or a byte string, and changes nothing; :func:`insert` makes an image
-of that, and puts it in place of what was there.  Between the two, whatever may be refused has been refused.  It must
-always be true that
+:func:`read_incoming` makes an :class:`Incoming` of a file or a byte string, and changes nothing.
+:func:`insert_image` makes an image of that, and puts it in place of what was there.  All that is refused is refused
+between the two.  It must always be true that
 
 - a policy has seen the bytes that are stored, unless the caller knows both size and type, and asks for no change;
 - what the owner and the image set say of an image, the image says too, before SQLAlchemy sees it.
@@ -26,14 +26,14 @@ from ..imaging import ImagePolicy, probe
 from ..imaging.privacy import strip_metadata
 from ..naming import SUFFIXES, new_revision
 from ..store import Store
-from ..transactions.pending import Attachment, attach
-from ..transactions.rows.place import Place, known_keys
+from ..transactions.pending import PendingFile, attach
+from ..transactions.rows.place import ImageSetRef, known_keys
 from ..transactions.which_store import remember_store
 from .image import Image
 from .optional_columns import facts_of
 from .query import BaseImageQuery, matching, place_of
 
-__all__ = ("Incoming", "insert", "read", "readable")
+__all__ = ("Incoming", "insert_image", "read_incoming", "readable")
 
 I = TypeVar("I", bound="Image")  # noqa: E741
 
@@ -41,7 +41,7 @@ I = TypeVar("I", bound="Image")  # noqa: E741
 class Incoming(NamedTuple):
     """The bytes of an image that is about to be attached, and what is known of them."""
 
-    attachment: Attachment
+    attachment: PendingFile
     #: Width and height in pixels, as a browser shows it.
     size: tuple[int, int]
     mimetype: str
@@ -76,7 +76,7 @@ def readable(file: Any) -> IO[bytes]:
     return cast("IO[bytes]", file)
 
 
-def read(
+def read_incoming(
     store: Store,
     content: bytes | IO[bytes],
     policy: ImagePolicy,
@@ -97,15 +97,15 @@ def read(
     :raises ValueError: when the store has no name for files of its type
     """
     if isinstance(content, bytes):
-        attachment = Attachment.of_blob(store, content, policy.max_bytes)
+        attachment = PendingFile.of_blob(store, content, policy.max_bytes)
     else:
-        attachment = Attachment.of_file(store, content, policy.max_bytes)
+        attachment = PendingFile.of_file(store, content, policy.max_bytes)
     if size is None or mimetype is None or policy.strip_metadata:
         with attachment.open() as file:
             info = probe(file, policy)
             if policy.strip_metadata:
                 with strip_metadata(file, info) as stripped:
-                    attachment = Attachment.of_file(store, stripped, policy.max_bytes)
+                    attachment = PendingFile.of_file(store, stripped, policy.max_bytes)
         size = size or (info.width, info.height)
         mimetype = mimetype or info.mimetype
     mimetype = _standard(mimetype)
@@ -114,7 +114,7 @@ def read(
     return Incoming(attachment, size, mimetype, facts_of(cls, attachment.open, policy))
 
 
-def insert(
+def insert_image(
     home: BaseImageQuery[I],
     values: Mapping[str, Any],
     incoming: Incoming,
@@ -160,7 +160,7 @@ def insert(
         if value is not None:
             setattr(image, name, value)
     attach(image, attachment)
-    attachment.place = Place(owner, relationship, tuple(values.items()))
+    attachment.place = ImageSetRef(owner, relationship, tuple(values.items()))
     for existing in matching(home, **values):
         if original or existing.size == size:
             remember_store(existing, attachment.store)

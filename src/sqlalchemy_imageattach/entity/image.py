@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, Mapper, object_session
 from ..concurrency import call, run
 from ..context import current_store
 from ..store import Store
-from ..transactions.pending import ATTRIBUTE, attachment_of
+from ..transactions.pending import ATTRIBUTE, pending_file_of
 from ..transactions.which_store import find_store
 from ..variants.html import img
 from .sqlalchemy_internals import is_flushing
@@ -163,7 +163,7 @@ class Image(WithVariants):
         'ffd8'
         """
         store = find_store(store, self)
-        attachment = attachment_of(self)
+        attachment = pending_file_of(self)
         if attachment is not None and attachment.is_pending and attachment.store is store:
             return attachment.open()
         return call(store.open, self, use_seek)  # pyright: ignore[reportArgumentType]

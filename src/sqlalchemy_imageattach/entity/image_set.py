@@ -36,15 +36,15 @@ from ..exc import ImageNotFoundError
 from ..imaging import ImagePolicy, check_filter
 from ..store import Store
 from ..transactions.info_keys import POLICY_KEY
-from ..transactions.pending import Attachment
+from ..transactions.pending import PendingFile
 from ..transactions.rows.instances import connection_for
 from ..transactions.rows.locking import has_gap_locks, insert_or_find
-from ..transactions.rows.place import Place
+from ..transactions.rows.place import ImageSetRef
 from ..transactions.which_store import find_store
-from .attaching import Incoming, insert, read, readable
+from .attaching import Incoming, insert_image, read_incoming, readable
 from .image import Image
 from .query import BaseImageQuery, current, matching, place_of
-from .thumbnails import WantedSize, claim, find_made, inherited, make, pixels
+from .thumbnails import WantedSize, find_made, inherited_values, lock_and_find, make, pixels
 from .variants import WithVariants
 
 __all__ = ("BaseImageSet", "ImageSet", "SingleImageSet", "mark_altering")
@@ -314,12 +314,12 @@ class BaseImageSet(WithVariants, Generic[I]):
             found = next(iter(self._candidates(width=made.width, height=made.height)), None)
             if found is not None:
                 return found
-            found = claim(original, Place(owner, relationship, tuple(self.identity_map.items())), size)
+            found = lock_and_find(original, ImageSetRef(owner, relationship, tuple(self.identity_map.items())), size)
             if found is not None:
                 current(self.query).append(found)
                 return found
-            incoming = Incoming(call(Attachment.of_file, store, made.file, 2**63), size, made.mimetype)
-        attach = partial(self._insert, incoming, False, inherited=inherited(original))
+            incoming = Incoming(call(PendingFile.of_file, store, made.file, 2**63), size, made.mimetype)
+        attach = partial(self._insert, incoming, False, inherited=inherited_values(original))
         session = object_session(original)
         if session is None or not inspect(original).persistent:
             return attach()
@@ -466,14 +466,14 @@ class BaseImageSet(WithVariants, Generic[I]):
         owner, relationship = place_of(self.query)
         store = find_store(store, self.original, owner=owner, mapper=relationship.mapper)
         accepted: ImagePolicy = policy or relationship.info.get(POLICY_KEY) or ImagePolicy()
-        incoming = call(read, store, content, accepted, size, mimetype, relationship.mapper.class_)
+        incoming = call(read_incoming, store, content, accepted, size, mimetype, relationship.mapper.class_)
         width, height = incoming.size
         if not original and any(image.original for image in self._candidates(width=width, height=height)):
             raise ValueError(f"expected a thumbnail of another size than the original, not {width}x{height}")
         return self._insert(incoming, original, extra_args or (), extra_kwargs or {})
 
     def _insert(self, incoming: Incoming, original: bool, *args: Any, **kwargs: Any) -> I:
-        image: I = insert(current(self.query), self.identity_map, incoming, original, *args, **kwargs)
+        image: I = insert_image(current(self.query), self.identity_map, incoming, original, *args, **kwargs)
         return image
 
 

@@ -23,7 +23,7 @@ from sqlalchemy.orm.collections import collection
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from ..concurrency import run
-from ..transactions.pending import attachment_of
+from ..transactions.pending import pending_file_of
 from ..transactions.rows.place import are_of, known_keys
 from .image import Image
 from .key_index import KeyIndex, key_names
@@ -86,7 +86,7 @@ class BaseImageQuery(Query[I]):
         """
         assert self._members is not None
         self._members.append(image)
-        attachment = attachment_of(image)
+        attachment = pending_file_of(image)
         if attachment is not None and attachment.place is not None and self._owner is not None:
             # An image that was attached to another entity replaces what this one has.
             attachment.place = attachment.place._replace(owner=self._owner)

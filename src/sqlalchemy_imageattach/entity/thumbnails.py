@@ -1,6 +1,6 @@
 """Making another size of an original, once.
 
-What was made before is found by :func:`find_made`, in memory, or by :func:`claim`, in the database as it is now.
+What was made before is found by :func:`find_made`, in memory, or by :func:`lock_and_find`, in the database as it is.
 Between the two, :func:`make` decodes, with nothing locked.  It must always be true that
 
 - the size that a thumbnail's row says is that of its file;
@@ -23,14 +23,14 @@ from sqlalchemy.orm import object_session
 from ..exc import ImageNotFoundError
 from ..imaging import ImagePolicy, Resized, probe, resize
 from ..transactions.rows.locking import find_current, lock_original
-from ..transactions.rows.place import Place
+from ..transactions.rows.place import ImageSetRef
 from .image import Image
 
 __all__ = (
     "WantedSize",
-    "claim",
     "find_made",
-    "inherited",
+    "inherited_values",
+    "lock_and_find",
     "make",
     "pixels",
 )
@@ -156,7 +156,7 @@ def make(open_source: Callable[[], IO[bytes]], wanted: WantedSize, policy: Image
         return resize(source, info, *size, policy=policy, **options)
 
 
-def claim(original: I, place: Place, size: tuple[int, int]) -> I | None:
+def lock_and_find(original: I, place: ImageSetRef, size: tuple[int, int]) -> I | None:
     """Make sure that no other transaction makes the same size until this one ends, or get what one has made.
 
     :param original: the original, which gets locked
@@ -178,7 +178,7 @@ def claim(original: I, place: Place, size: tuple[int, int]) -> I | None:
 _OF_EACH_IMAGE = frozenset({"width", "height", "mimetype", "original", "created_at", "revision"})
 
 
-def inherited(original: Any) -> dict[str, Any]:
+def inherited_values(original: Any) -> dict[str, Any]:
     """What a row cannot do without, and only the application knows: a thumbnail has it from its original.
 
     :param original: the original

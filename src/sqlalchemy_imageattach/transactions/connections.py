@@ -1,12 +1,12 @@
 """What only the connection knows: how a commit ended, and transactions that were there before the session.
 
 A commit may break in the middle.  When the database answered with an error, the transaction was rolled back.  When the
-connection was lost instead, nobody knows: see :func:`is_in_doubt`.
+connection was lost instead, the outcome is unknown: see :func:`is_in_doubt`.
 
 A session may join a transaction that its connection has begun already (``join_transaction_mode``).  Then the end of the
-session's own transaction decides nothing: its notes go to :class:`Joined`, and the connection's own commit or rollback
-settles them.  SQLAlchemy tells of a commit before it asks the database, so what was committed is settled when the
-connection goes on, or goes back to its pool.
+session's own transaction decides nothing.  Its entries go to :class:`JoinedEntries`, and the connection's own commit or
+rollback settles them.  SQLAlchemy's event of a commit comes before the database is asked, so what was committed is
+settled when the connection goes on, or goes back to its pool.
 
 Python's ``sqlite3`` begins a transaction no sooner than with the first change.  A savepoint before it is itself the
 transaction, and its release a commit that no rollback takes back: so there the transaction is begun before it.
@@ -22,10 +22,10 @@ from typing import Any, ClassVar
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from .entries import Note, Report, abandon, settle, undo
+from .entries import Entry, Report, abandon, settle, undo
 from .info_keys import COMMITTED_KEY
 
-__all__ = ("Joined", "is_in_doubt", "watch", "watch_savepoints")
+__all__ = ("JoinedEntries", "is_in_doubt", "watch", "watch_savepoints")
 
 #: The connections that were told to commit, and have not answered with an error.
 _commits: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -61,67 +61,67 @@ def is_in_doubt(connection: Connection) -> bool:
     return connection in _commits
 
 
-class Joined:
-    """The notes of sessions that joined a transaction of this connection's."""
+class JoinedEntries:
+    """The entries of sessions that joined a transaction of this connection's."""
 
-    _all: ClassVar[weakref.WeakKeyDictionary[Connection, Joined]] = weakref.WeakKeyDictionary()
+    _all: ClassVar[weakref.WeakKeyDictionary[Connection, JoinedEntries]] = weakref.WeakKeyDictionary()
 
     def __init__(self) -> None:
         # With the names of the connection's savepoints that they are in.
-        self._parts: list[tuple[set[str], list[Note]]] = []
+        self._parts: list[tuple[set[str], list[Entry]]] = []
         self._report: Report | None = None
         self._process = os.getpid()
 
     @classmethod
-    def take(cls, connection: Connection, savepoints: set[str], notes: list[Note], report: Report | None) -> None:
+    def take(cls, connection: Connection, savepoints: set[str], entries: list[Entry], report: Report | None) -> None:
         """Hand over what a session noted.
 
         :param connection: the connection, with a transaction open
         :param savepoints: the names of its open savepoints
-        :param notes: what was noted
+        :param entries: what was noted
         :param report: who is told of each file that could not be deleted
         """
         joined = cls._all.get(connection)
         if joined is None:
             joined = cls._all[connection] = cls()
             weakref.finalize(connection, joined.abandon).atexit = False
-        joined._parts.append((savepoints, notes))
+        joined._parts.append((savepoints, entries))
         joined._report = report or joined._report
 
     @classmethod
-    def of(cls, connection: Connection) -> Joined:
+    def of(cls, connection: Connection) -> JoinedEntries:
         return cls._all.get(connection) or cls()
 
     def abandon(self) -> None:
         if self._process == os.getpid():
-            for _, notes in reversed(self._parts):
-                abandon(notes, self._report)
+            for _, entries in reversed(self._parts):
+                abandon(entries, self._report)
 
     def undo(self) -> None:
         parts, self._parts = self._parts, []
-        for _, notes in reversed(parts):
-            undo(notes)
+        for _, entries in reversed(parts):
+            undo(entries)
 
     def release_savepoint(self, name: str) -> None:
         for names, _ in self._parts:
             names.discard(name)
 
     def rollback_savepoint(self, name: str) -> None:
-        lost = [notes for names, notes in self._parts if name in names]
-        self._parts = [(names, notes) for names, notes in self._parts if name not in names]
-        for notes in reversed(lost):
-            undo(notes)
+        lost = [entries for names, entries in self._parts if name in names]
+        self._parts = [(names, entries) for names, entries in self._parts if name not in names]
+        for entries in reversed(lost):
+            undo(entries)
 
     def commit(self, connection: Connection) -> None:
         parts, self._parts = self._parts, []
         if parts:
-            notes = [note for _, part in parts for note in part]
-            connection.info.setdefault(COMMITTED_KEY, []).append((notes, self._report))
+            entries = [entry for _, part in parts for entry in part]
+            connection.info.setdefault(COMMITTED_KEY, []).append((entries, self._report))
 
 
 def _settle_committed(info: dict[Any, Any]) -> None:
-    for notes, report in info.pop(COMMITTED_KEY, ()):
-        settle(notes, report)
+    for entries, report in info.pop(COMMITTED_KEY, ()):
+        settle(entries, report)
 
 
 def _on_begin(connection: Connection) -> None:
@@ -131,14 +131,14 @@ def _on_begin(connection: Connection) -> None:
 
 def _on_commit(connection: Connection) -> None:
     _commits.add(connection)
-    Joined.of(connection).commit(connection)
+    JoinedEntries.of(connection).commit(connection)
 
 
 def _on_rollback(connection: Connection) -> None:
     # What can still be rolled back was not committed: a prepared transaction, for one.
     if not connection.invalidated:
         _commits.discard(connection)
-    Joined.of(connection).undo()
+    JoinedEntries.of(connection).undo()
 
 
 def _on_savepoint(connection: Connection, name: str) -> None:
@@ -147,11 +147,11 @@ def _on_savepoint(connection: Connection, name: str) -> None:
 
 
 def _on_release_savepoint(connection: Connection, name: str, context: Any) -> None:
-    Joined.of(connection).release_savepoint(name)
+    JoinedEntries.of(connection).release_savepoint(name)
 
 
 def _on_rollback_savepoint(connection: Connection, name: str, context: Any) -> None:
-    Joined.of(connection).rollback_savepoint(name)
+    JoinedEntries.of(connection).rollback_savepoint(name)
 
 
 def _on_error(context: Any) -> None:
@@ -159,8 +159,8 @@ def _on_error(context: Any) -> None:
     if connection is not None and connection in _commits and not context.is_disconnect:
         # The database answered: no.
         _commits.discard(connection)
-        for notes, _ in connection.info.pop(COMMITTED_KEY, ()):
-            undo(notes)
+        for entries, _ in connection.info.pop(COMMITTED_KEY, ()):
+            undo(entries)
 
 
 def _on_checkin(dbapi_connection: Any, record: Any) -> None:

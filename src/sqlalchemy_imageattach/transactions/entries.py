@@ -1,7 +1,7 @@
 """One file that a transaction has put or will delete, or one call for after it; and how that is undone or settled.
 
-Notes hold names of files, never rows.  Undoing and settling are the last thing that happens to a transaction, after the
-database: they log what fails, and never raise it.
+Entries hold names of files, never rows.  Undoing and settling are the last thing that happens to a transaction, after
+the database: they log what fails, and never raise it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ..file import send
 from ..naming import FileKey
 from ..store import Store, holds
 from ..variants.deleting import delete_variants, delete_with_variants
-from .pending import Attachment
+from .pending import PendingFile
 
 __all__ = (
     "AfterCommit",
     "Delete",
+    "Entry",
     "FailedDelete",
-    "Note",
     "Put",
     "Report",
     "abandon",
@@ -69,11 +69,11 @@ class Put:
     key: FileKey
     reproducible: bool
     open_source: Callable[[], IO[bytes]] | None
-    attachment: weakref.ref[Attachment] | None
+    attachment: weakref.ref[PendingFile] | None
     was_begun: bool = False
     #: When it was put, in seconds since the epoch.
     put_at: float | None = None
-    backup: Attachment | None = None
+    backup: PendingFile | None = None
 
     def carry_out(self) -> None:
         assert self.open_source is not None
@@ -131,80 +131,80 @@ class AfterCommit:
     function: Callable[[], object]
 
 
-Note = Put | Delete | AfterCommit
+Entry = Put | Delete | AfterCommit
 
 # A SimpleQueue's put() may be called at any time.
-_abandoned: queue.SimpleQueue[tuple[int, list[Note], Report | None]] = queue.SimpleQueue()
+_abandoned: queue.SimpleQueue[tuple[int, list[Entry], Report | None]] = queue.SimpleQueue()
 
 
-def undo(notes: list[Note], report: Report | None = None) -> None:
+def undo(entries: list[Entry], report: Report | None = None) -> None:
     """The transaction was rolled back: take back what it put, the last first.
 
-    :param notes: what it noted; empty afterwards
+    :param entries: what it noted; empty afterwards
     :param report: who is told of each file that could not be deleted
     """
-    puts = [note for note in reversed(notes) if isinstance(note, Put)]
-    notes.clear()
-    errors = call_all([note.undo for note in puts], _workers(puts) if _are_independent(puts) else 1)
-    for note, error in zip(puts, errors, strict=True):
+    puts = [entry for entry in reversed(entries) if isinstance(entry, Put)]
+    entries.clear()
+    errors = call_all([entry.undo for entry in puts], _workers(puts) if _are_independent(puts) else 1)
+    for entry, error in zip(puts, errors, strict=True):
         if error is None:
             continue
-        if note.backup is None:
-            _log(error, "could not take back %s, put into %r by a transaction that was rolled back", note)
-            _tell(report, FailedDelete(note.store, note.key, error))
+        if entry.backup is None:
+            _log(error, "could not take back %s, put into %r by a transaction that was rolled back", entry)
+            _tell(report, FailedDelete(entry.store, entry.key, error))
         else:
             message = "could not put back %s, overwritten in %r by a transaction that was rolled back; it is in %s"
-            _log(error, message, note, _rescued(note.backup))
+            _log(error, message, entry, _rescued(entry.backup))
 
 
-def abandon(notes: list[Note], report: Report | None = None) -> None:
-    """Have notes undone soon: by :func:`undo_abandoned`, which is called before the next file is put in this process,
+def abandon(entries: list[Entry], report: Report | None = None) -> None:
+    """Have entries undone soon: by :func:`undo_abandoned`, which is called before the next file is put in this process,
     and after the next transaction.
 
     Python collects garbage in the middle of anything, also while a lock is held that a store needs.  So nothing may be
     done then but this.
 
-    :param notes: what a transaction noted whose session is gone; empty afterwards
+    :param entries: what a transaction noted whose session is gone; empty afterwards
     :param report: who is told of each file that could not be deleted
     """
-    _abandoned.put((os.getpid(), notes.copy(), report))
-    notes.clear()
+    _abandoned.put((os.getpid(), entries.copy(), report))
+    entries.clear()
 
 
 def undo_abandoned() -> None:
     """Undo what was abandoned, here and not in a process that this one was forked from."""
     while True:
         try:
-            process, notes, report = _abandoned.get_nowait()
+            process, entries, report = _abandoned.get_nowait()
         except queue.Empty:
             return
         if process == os.getpid():
-            undo(notes, report)
+            undo(entries, report)
 
 
-def settle(notes: list[Note], report: Report | None) -> None:
+def settle(entries: list[Entry], report: Report | None) -> None:
     """The root transaction committed: let go of bytes that the stores have, delete what no row names any more, and do
     what was to be done afterwards.
 
-    :param notes: what it noted; empty afterwards
+    :param entries: what it noted; empty afterwards
     :param report: who is told of each file that could not be deleted
     """
-    last_put = {(id(note.store), note.key): index for index, note in enumerate(notes) if isinstance(note, Put)}
+    last_put = {(id(entry.store), entry.key): index for index, entry in enumerate(entries) if isinstance(entry, Put)}
     deletes = [
-        note
-        for index, note in enumerate(notes)
-        if isinstance(note, Delete) and last_put.get((id(note.store), note.key), -1) < index
+        entry
+        for index, entry in enumerate(entries)
+        if isinstance(entry, Delete) and last_put.get((id(entry.store), entry.key), -1) < index
     ]
-    for note in notes:
-        attachment = note.attachment() if isinstance(note, Put) and note.attachment is not None else None
+    for entry in entries:
+        attachment = entry.attachment() if isinstance(entry, Put) and entry.attachment is not None else None
         if attachment is not None:
             attachment.release()
-    overwritten = [note for note in notes if isinstance(note, Put) and note.backup is not None]
-    functions = [note.function for note in notes if isinstance(note, AfterCommit)]
-    notes.clear()
-    removed = [partial(delete_with_variants, note.store, note.key) for note in deletes]
+    overwritten = [entry for entry in entries if isinstance(entry, Put) and entry.backup is not None]
+    functions = [entry.function for entry in entries if isinstance(entry, AfterCommit)]
+    entries.clear()
+    removed = [partial(delete_with_variants, entry.store, entry.key) for entry in deletes]
     # Of what was overwritten in place, the file stays.
-    removed += [partial(delete_variants, note.store, note.key) for note in overwritten]
+    removed += [partial(delete_variants, entry.store, entry.key) for entry in overwritten]
     gone: list[Put | Delete] = [*deletes, *overwritten]
     for entry, error in zip(gone, call_all(removed, _workers(gone)), strict=True):
         if error is not None:
@@ -215,30 +215,30 @@ def settle(notes: list[Note], report: Report | None) -> None:
             logger.error("what was to happen after a commit failed: %r", function, exc_info=error)
 
 
-def keep_in_doubt(notes: list[Note]) -> None:
+def keep_in_doubt(entries: list[Entry]) -> None:
     """Nobody knows how the commit ended: keep every file, call nothing, and say so.
 
-    :param notes: what it noted; empty afterwards
+    :param entries: what it noted; empty afterwards
     """
-    for note in notes:
-        if isinstance(note, AfterCommit):
-            logger.warning("the connection broke during COMMIT: this does not happen: %r", note.function)
+    for entry in entries:
+        if isinstance(entry, AfterCommit):
+            logger.warning("the connection broke during COMMIT: this does not happen: %r", entry.function)
             continue
         logger.warning(
             "the connection broke during COMMIT: %s in %r is kept, and the audit will tell whether a row names it",
-            tuple(note.key),
-            note.store,
-            extra={"image_key": note.key, "image_store": note.store},
+            tuple(entry.key),
+            entry.store,
+            extra={"image_key": entry.key, "image_store": entry.store},
         )
-    notes.clear()
+    entries.clear()
 
 
 def _are_independent(puts: list[Put]) -> bool:
     """Whether no file was put twice: what was overwritten twice must be taken back in order."""
-    return len({(id(note.store), note.key) for note in puts}) == len(puts)
+    return len({(id(entry.store), entry.key) for entry in puts}) == len(puts)
 
 
-def _read_aside(store: Store, key: FileKey) -> Attachment | None:
+def _read_aside(store: Store, key: FileKey) -> PendingFile | None:
     try:
         file = store.get_key(key)
     except StoreError:
@@ -251,10 +251,10 @@ def _read_aside(store: Store, key: FileKey) -> Attachment | None:
     except OSError:
         return None
     with file:
-        return Attachment.of_file(store, file, max_bytes=2**63)
+        return PendingFile.of_file(store, file, max_bytes=2**63)
 
 
-def _rescued(backup: Attachment) -> str:
+def _rescued(backup: PendingFile) -> str:
     """Keep bytes that their store does not take back, and say where."""
     try:
         with backup.open() as source, tempfile.NamedTemporaryFile(prefix="imageattach-", delete=False) as file:
@@ -264,13 +264,13 @@ def _rescued(backup: Attachment) -> str:
     return file.name
 
 
-def _workers(notes: Iterable[Put | Delete]) -> int:
-    return max((note.store.workers for note in notes), default=1)
+def _workers(entries: Iterable[Put | Delete]) -> int:
+    return max((entry.store.workers for entry in entries), default=1)
 
 
-def _log(error: BaseException, message: str, note: Put | Delete, *arguments: object) -> None:
-    extra = {"image_key": note.key, "image_store": note.store}
-    logger.error(message, tuple(note.key), note.store, *arguments, exc_info=error, extra=extra)
+def _log(error: BaseException, message: str, entry: Put | Delete, *arguments: object) -> None:
+    extra = {"image_key": entry.key, "image_store": entry.store}
+    logger.error(message, tuple(entry.key), entry.store, *arguments, exc_info=error, extra=extra)
 
 
 def _tell(report: Report | None, failure: FailedDelete) -> None:

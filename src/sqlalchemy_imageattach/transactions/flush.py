@@ -30,7 +30,7 @@ from ..context import current_store
 from ..naming import FileKey, new_revision
 from .info_keys import FLUSH_KEY
 from .ledger import ledger_of
-from .pending import attach_copy, attachment_of
+from .pending import attach_copy, pending_file_of
 from .rows.locking import CurrentFile, Identity, lock_deleted, lock_rows
 from .rows.place import stand_in
 from .rows.replacing import Locked, replace_all
@@ -170,7 +170,7 @@ class _Flush:
         old, new = self._doomed.pop(state.key, None), FileKey.of(image)
         if old is None or old == new:
             return
-        session, attachment = state.session, attachment_of(image)
+        session, attachment = state.session, pending_file_of(image)
         assert session is not None
         store, ledger = find_store(current_store, image, prefer_known=True), ledger_of(session)
         if attachment is not None and attachment.is_pending:
@@ -214,7 +214,7 @@ def after_transaction_end(session: Session, transaction: SessionTransaction) -> 
 def before_insert(mapper: Mapper[Any], connection: Connection, state: InstanceState[Any]) -> None:
     image: Any = state.obj()
     attach_copy(image)
-    attachment = attachment_of(image)
+    attachment = pending_file_of(image)
     if attachment is None or not attachment.is_pending:
         raise TypeError(
             f"expected {image!r} to come with its bytes, and it has none: "
@@ -249,7 +249,7 @@ def after_insert_or_update(mapper: Mapper[Any], connection: Connection, state: I
         flush.move(connection, state)
         return
     flush.delete_replaced(connection, state)
-    attachment = attachment_of(image)
+    attachment = pending_file_of(image)
     assert attachment is not None
     attachment.has_been_put = True
     key = FileKey.of(image)

@@ -13,7 +13,7 @@ that
 
 How a transaction ends is told by ``after_transaction_end`` alone: it comes for a commit, a rollback, a close and a
 reset, and for savepoints.  ``after_commit`` came just before if it ended well.  A session that joined a transaction of
-its connection's (``join_transaction_mode``) hands its notes over to that connection: see
+its connection's (``join_transaction_mode``) hands its entries over to that connection: see
 :mod:`.connections`.  A session that is garbage collected with a transaction open never committed it.
 
 Which files a flush puts and deletes is the business of :mod:`.flush`.  A file that has no revision is overwritten in
@@ -34,11 +34,11 @@ from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
 from ..concurrency import call, call_all
 from ..naming import FileKey
 from ..store import Store
-from .connections import Joined, is_in_doubt, watch
+from .connections import JoinedEntries, is_in_doubt, watch
 from .entries import (
     AfterCommit,
     Delete,
-    Note,
+    Entry,
     Put,
     Report,
     abandon,
@@ -48,7 +48,7 @@ from .entries import (
     undo_abandoned,
 )
 from .info_keys import FAILED_DELETE_KEY, LEDGER_KEY
-from .pending import Attachment
+from .pending import PendingFile
 from .which_store import forget_stores
 
 __all__ = ("SavepointsOf", "after_commit", "after_flush", "after_transaction_end", "before_commit", "ledger_of")
@@ -57,7 +57,7 @@ SavepointsOf = Callable[[Connection], set[str]]
 
 
 class Ledger:
-    """The notes of one session, innermost transaction last.
+    """The entries of one session, innermost transaction last.
 
     :param report: who is told of each file that could not be deleted after a commit
     """
@@ -76,9 +76,9 @@ class Ledger:
         key: FileKey,
         reproducible: bool,
         open_source: Callable[[], IO[bytes]],
-        attachment: Attachment | None = None,
+        attachment: PendingFile | None = None,
     ) -> None:
-        """Note a file, to be put at the end of the running flush.
+        """Entry a file, to be put at the end of the running flush.
 
         :param session: the session that flushes
         :param connection: the connection that the row goes over
@@ -88,22 +88,22 @@ class Ledger:
         :param open_source: opens the bytes
         :param attachment: what lets the bytes go once the transaction committed
         """
-        note = Put(store, key, reproducible, open_source, None if attachment is None else weakref.ref(attachment))
-        self._frame(session, connection).notes.append(note)
-        self._queue.append(note)
+        entry = Put(store, key, reproducible, open_source, None if attachment is None else weakref.ref(attachment))
+        self._frame(session, connection).entries.append(entry)
+        self._queue.append(entry)
 
     def delete(self, session: Session, connection: Connection, store: Store, key: FileKey) -> None:
-        """Note a file, to be deleted after the root transaction committed.
+        """Entry a file, to be deleted after the root transaction committed.
 
         :param session: the session that flushes
         :param connection: the connection that the row was deleted over
         :param store: where the file is
         :param key: its identifiers
         """
-        self._frame(session, connection).notes.append(Delete(store, key))
+        self._frame(session, connection).entries.append(Delete(store, key))
 
     def after_commit(self, session: Session, function: Callable[[], object]) -> None:
-        """Note what to do after the root transaction committed; one is begun if there is none.
+        """Entry what to do after the root transaction committed; one is begun if there is none.
 
         :param session: the session
         :param function: what to call; errors that it raises are logged
@@ -117,7 +117,7 @@ class Ledger:
             bind = None
         # A session of a connection's may join a transaction of that.  To ask another for its connection would open one.
         connections = [bind] if isinstance(bind, Connection) else []
-        self._frame(session, *connections).notes.append(AfterCommit(function))
+        self._frame(session, *connections).entries.append(AfterCommit(function))
 
     def carry_out(self) -> None:
         """Put what the flush noted, side by side.
@@ -129,9 +129,9 @@ class Ledger:
             return
         # One of these files may have the name of one that a forgotten session has put, if it has no revision.
         undo_abandoned()
-        puts = [note.carry_out for note in queue]
+        puts = [entry.carry_out for entry in queue]
         # Of a store that is down, one has waited long enough with the first files.
-        for error in call_all(puts, max(note.store.workers for note in queue), until_error=True):
+        for error in call_all(puts, max(entry.store.workers for entry in queue), until_error=True):
             if error is not None:
                 raise error
 
@@ -142,9 +142,9 @@ class Ledger:
         :raises ImageNotFoundError: when one of them is gone
         """
         frame = self._find(transaction)
-        for note in frame.notes if frame is not None else ():
-            if isinstance(note, Put):
-                call(note.look_again)
+        for entry in frame.entries if frame is not None else ():
+            if isinstance(entry, Put):
+                call(entry.look_again)
 
     def mark_committed(self, transaction: SessionTransaction) -> None:
         """Remember that a transaction ended well, for :meth:`end`.
@@ -172,29 +172,31 @@ class Ledger:
         if not frame.is_committed:
             in_doubt = not transaction.nested and any(map(is_in_doubt, frame.connections))
             if in_doubt:
-                keep_in_doubt(frame.notes)
+                keep_in_doubt(frame.entries)
             else:
                 forget_stores(
-                    session, [note.key for note in frame.notes if isinstance(note, Put) and note.key.revision]
+                    session, [entry.key for entry in frame.entries if isinstance(entry, Put) and entry.key.revision]
                 )
-                undo(frame.notes, self._report)
+                undo(frame.entries, self._report)
         elif transaction.nested:
-            self._frame(session, *frame.connections, transaction=_boundary(transaction.parent)).notes.extend(
-                frame.notes
+            self._frame(session, *frame.connections, transaction=_boundary(transaction.parent)).entries.extend(
+                frame.entries
             )
         else:
-            forget_stores(session, [note.key for note in frame.notes if isinstance(note, Delete) and note.key.revision])
+            forget_stores(
+                session, [entry.key for entry in frame.entries if isinstance(entry, Delete) and entry.key.revision]
+            )
             joined = [connection for connection in frame.connections if connection.in_transaction()]
             if joined:
-                Joined.take(joined[0], savepoints_of(joined[0]), frame.notes, self._report)
+                JoinedEntries.take(joined[0], savepoints_of(joined[0]), frame.entries, self._report)
             else:
-                settle(frame.notes, self._report)
+                settle(frame.entries, self._report)
 
     def abandon(self) -> None:
         """Have everything undone: the session is gone, and did not commit."""
         if self._process == os.getpid():
             for frame in reversed(self._frames):
-                abandon(frame.notes, self._report)
+                abandon(frame.entries, self._report)
 
     def _frame(
         self, session: Session, *connections: Connection, transaction: SessionTransaction | None = None
@@ -232,13 +234,13 @@ def ledger_of(session: Session) -> Ledger:
 
 
 class _Frame:
-    """The notes of one transaction of a session."""
+    """The entries of one transaction of a session."""
 
-    __slots__ = ("connections", "is_committed", "notes", "transaction")
+    __slots__ = ("connections", "entries", "is_committed", "transaction")
 
     def __init__(self, transaction: SessionTransaction) -> None:
         self.transaction = weakref.ref(transaction)
-        self.notes: list[Note] = []
+        self.entries: list[Entry] = []
         self.connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         self.is_committed = False
 

@@ -1,6 +1,6 @@
 """The bytes of an image that are not in a store yet, and the store that they are for.
 
-An :class:`Attachment` accompanies an :class:`~sqlalchemy_imageattach.entity.Image` from the call that attached it.  It
+An :class:`PendingFile` accompanies an :class:`~sqlalchemy_imageattach.entity.Image` from the call that attached it.  It
 must always be true that
 
 - the caller's file is the caller's: it is read once, during the call, and neither kept nor closed;
@@ -21,10 +21,10 @@ from typing import IO, Any, ClassVar, cast
 from ..exc import InvalidImageError
 from ..file import SPOOL_SIZE, is_on_disk, send
 from ..store import Store
-from .rows.place import Place
+from .rows.place import ImageSetRef
 from .spools import spool_folder
 
-__all__ = ("ATTRIBUTE", "Attachment", "attach", "attach_copy", "attachment_of")
+__all__ = ("ATTRIBUTE", "PendingFile", "attach", "attach_copy", "pending_file_of")
 
 #: Under which name an image has its attachment.
 ATTRIBUTE = "_attachment"
@@ -33,10 +33,10 @@ CHUNK_SIZE = 256 * 1024
 
 
 #: By the revision of the image: of what an image is, ``Session.merge()`` copies its columns alone.
-_attachments: weakref.WeakValueDictionary[str, Attachment] = weakref.WeakValueDictionary()
+_attachments: weakref.WeakValueDictionary[str, PendingFile] = weakref.WeakValueDictionary()
 
 
-class Attachment:
+class PendingFile:
     """The bytes of one image, until they are committed, and its store.
 
     :param store: the store that the bytes are for
@@ -50,11 +50,11 @@ class Attachment:
         #: Whether a store has got these bytes before, under the revision that the image has now.
         self.has_been_put = False
         #: The image set that it was attached to.
-        self.place: Place | None = None
+        self.place: ImageSetRef | None = None
         self._content = content
 
     @classmethod
-    def of_blob(cls, store: Store, blob: bytes, max_bytes: int) -> Attachment:
+    def of_blob(cls, store: Store, blob: bytes, max_bytes: int) -> PendingFile:
         """Take a byte string as it is.
 
         :param store: the store that the bytes are for
@@ -67,7 +67,7 @@ class Attachment:
         return cls(store, blob)
 
     @classmethod
-    def of_file(cls, store: Store, file: IO[bytes], max_bytes: int) -> Attachment:
+    def of_file(cls, store: Store, file: IO[bytes], max_bytes: int) -> PendingFile:
         """Read a file to its end.
 
         :param store: the store that the bytes are for
@@ -103,7 +103,7 @@ class Attachment:
         return cls(store, spool)
 
     @classmethod
-    def _of_file_on_disk(cls, store: Store, file: IO[bytes], max_bytes: int) -> Attachment:
+    def _of_file_on_disk(cls, store: Store, file: IO[bytes], max_bytes: int) -> PendingFile:
         if os.fstat(file.fileno()).st_size - file.tell() > max_bytes:
             raise _too_many_bytes(max_bytes)
         spool = _TemporaryFile()
@@ -182,7 +182,7 @@ def _too_many_bytes(max_bytes: int) -> InvalidImageError:
     )
 
 
-def attach(image: Any, attachment: Attachment) -> None:
+def attach(image: Any, attachment: PendingFile) -> None:
     """Give an image its attachment.
 
     :param image: an image, which has its revision
@@ -206,11 +206,11 @@ def attach_copy(image: Any) -> bool:
     return True
 
 
-def attachment_of(image: Any) -> Attachment | None:
+def pending_file_of(image: Any) -> PendingFile | None:
     """The attachment of an image, if it was attached in this process.
 
     :param image: an image, or ``None``
     :returns: its attachment, or ``None``
     """
-    attachment: Attachment | None = getattr(image, "__dict__", {}).get(ATTRIBUTE)
+    attachment: PendingFile | None = getattr(image, "__dict__", {}).get(ATTRIBUTE)
     return attachment

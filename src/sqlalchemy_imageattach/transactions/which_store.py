@@ -19,7 +19,7 @@ from ..exc import ContextError
 from ..naming import FileKey
 from ..store import Store, check_store
 from .info_keys import INFO_KEY, STORES_KEY
-from .pending import ATTRIBUTE, Attachment, attachment_of
+from .pending import ATTRIBUTE, PendingFile, pending_file_of
 from .rows.place import attachments_of, attachments_to
 
 __all__ = (
@@ -83,8 +83,8 @@ def remember_store(image: Any, store: Store) -> None:
     :param image: an image; if it was attached in this process, nothing changes
     :param store: the store that it is in
     """
-    if attachment_of(image) is None:
-        image.__dict__[ATTRIBUTE] = Attachment(store, None)
+    if pending_file_of(image) is None:
+        image.__dict__[ATTRIBUTE] = PendingFile(store, None)
 
 
 def remember_store_of_file(session: Session, key: FileKey, store: Store) -> None:
@@ -122,7 +122,7 @@ def remember_detached(session: Session, entity: Any) -> None:
 
 
 def known_store(image: Any) -> Store | None:
-    attachment = attachment_of(image)
+    attachment = pending_file_of(image)
     if attachment is not None:
         return attachment.store
     if image is None:

@@ -33,7 +33,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .instances import connection_for, image_table, images_of, select_images
-from .place import Place, order_of
+from .place import ImageSetRef, order_of
 
 __all__ = (
     "CurrentFile",
@@ -101,14 +101,14 @@ def lock_rows(
     """
     table, columns = image_table(mapper), mapper.columns
     key = tuple(table.primary_key.columns)
-    wanted = [*key, columns["mimetype"]] + ([columns["revision"]] if "revision" in columns else [])
+    columns_read = [*key, columns["mimetype"]] + ([columns["revision"]] if "revision" in columns else [])
     ordered = sorted(identities, key=order_of)
     found = {}
     for chunk in chunks(ordered):
-        criterion = _have(table, chunk)
+        criterion = _with_identity(table, chunk)
         if connection.dialect.name == "sqlite":
-            connection.execute(_touch(mapper, criterion))
-        for row in connection.execute(select(*wanted).where(criterion).order_by(*key).with_for_update()):
+            connection.execute(_lock_by_update(mapper, criterion))
+        for row in connection.execute(select(*columns_read).where(criterion).order_by(*key).with_for_update()):
             found[tuple(row[: len(key)])] = CurrentFile(*row[len(key) :])
     return found
 
@@ -127,16 +127,16 @@ def lock_original(session: Session, owner: Any, image: Any) -> bool:
         # There the thumbnail's foreign key will lock the owner as well, and the owner comes first.
         lock_owners(session, [inspect(owner)], read=True)
     table = image_table(state.mapper)
-    criterion = _have(table, [state.identity])
+    criterion = _with_identity(table, [state.identity])
     if "revision" in state.mapper.columns:
         revision = state.mapper.columns["revision"]
         criterion = and_(criterion, revision.is_(None) if image.revision is None else revision == image.revision)
     # An update, also where SELECT ... FOR UPDATE exists: where transactions see snapshots, the second one then gets the
     # database's own serialization error, instead of a duplicate of a row that it cannot see.
-    return bool(connection.execute(_touch(state.mapper, criterion)).rowcount)
+    return bool(connection.execute(_lock_by_update(state.mapper, criterion)).rowcount)
 
 
-def find_current(session: Session, place: Place, image: Any, **values: Any) -> list[Any]:
+def find_current(session: Session, place: ImageSetRef, image: Any, **values: Any) -> list[Any]:
     """Load images of an image set as their rows are now, without regard to what the session has loaded.
 
     :param session: the session
@@ -179,7 +179,7 @@ def insert_or_find(session: Session, mapper: Mapper[Any], attach: Callable[[], A
         if identity is None or image is None:
             raise
         # It is there, so this locks no gap; and a locking read sees the present.
-        statement = select_images(mapper).where(_have(image_table(mapper), [identity]))
+        statement = select_images(mapper).where(_with_identity(image_table(mapper), [identity]))
         rows = connection_for(session, mapper, image).execute(statement.with_for_update(of=image_table(mapper)))
         found = images_of(mapper, rows, session, inspect(image).identity_token)
         if not found:
@@ -189,7 +189,11 @@ def insert_or_find(session: Session, mapper: Mapper[Any], attach: Callable[[], A
 
 
 def lock_sets(
-    session: Session, connection: Connection, places: Sequence[Place], identity_token: Any, moving: Collection[Any]
+    session: Session,
+    connection: Connection,
+    places: Sequence[ImageSetRef],
+    identity_token: Any,
+    moving: Collection[Any],
 ) -> tuple[list[Any], dict[Identity, CurrentFile]]:
     """Lock the rows of image sets of one relationship, and load them as they are now.
 
@@ -206,7 +210,7 @@ def lock_sets(
     for_update = statement.order_by(*table.primary_key.columns).with_for_update(of=table)
     is_sqlite, lock = connection.dialect.name == "sqlite", not has_gap_locks(connection)
     if is_sqlite:
-        connection.execute(_touch(mapper, criterion))
+        connection.execute(_lock_by_update(mapper, criterion))
     seen = None
     while True:
         rows = connection.execute(for_update if lock and not is_sqlite else statement)
@@ -239,7 +243,7 @@ def lock_owners(session: Session, owners: Iterable[InstanceState[Any]], *, read:
     for table, connection in sorted(tables, key=lambda each: str(each[0])):
         key = table.primary_key.columns
         for chunk in chunks(sorted(tables[table, connection], key=order_of), connection):
-            statement = select(*key).where(_have(table, chunk)).order_by(*key)
+            statement = select(*key).where(_with_identity(table, chunk)).order_by(*key)
             connection.execute(statement.with_for_update(read=read, key_share=True)).all()
 
 
@@ -256,13 +260,13 @@ def chunks(items: Sequence[T], connection: Connection | None = None) -> Iterator
         yield items[start : start + size]
 
 
-def _have(table: Table, identities: Sequence[Any]) -> ColumnElement[bool]:
+def _with_identity(table: Table, identities: Sequence[Any]) -> ColumnElement[bool]:
     """The rows of these primary keys, so spelled that every database uses the key's index."""
     key = table.primary_key.columns
     return or_(*(and_(*map(operator.eq, key, identity)) for identity in identities))
 
 
-def _touch(mapper: Mapper[Any], criterion: ColumnElement[bool]) -> Any:
+def _lock_by_update(mapper: Mapper[Any], criterion: ColumnElement[bool]) -> Any:
     table, original = image_table(mapper), mapper.columns["original"]
     # Columns with an onupdate are named, so that they keep their value.
     unchanged = [column for column in table.columns if column is original or column.onupdate is not None]

@@ -16,7 +16,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 __all__ = (
     "ATTACHMENT_KEY",
-    "Place",
+    "ImageSetRef",
     "are_of",
     "attachments_of",
     "attachments_to",
@@ -38,7 +38,7 @@ _OF_KEY, _TO_KEY, _NAMES_KEY = "image_attachments_of", "image_attachments_to", "
 _Attachment = RelationshipProperty[Any]
 
 
-class Place(NamedTuple):
+class ImageSetRef(NamedTuple):
     """One image set: the images of an owner that have these values."""
 
     owner: Any

@@ -24,11 +24,11 @@ from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, Session
 from sqlalchemy.orm.base import NO_VALUE
 
 from ...store import Store
-from ..pending import attachment_of
+from ..pending import pending_file_of
 from ..which_store import known_store, remember_store
 from .instances import connection_for
 from .locking import CurrentFile, Identity, chunks, lock_owners, lock_sets
-from .place import Place, attachments_of, attachments_to, committed_value, known_keys, place_names, stand_in
+from .place import ImageSetRef, attachments_of, attachments_to, committed_value, known_keys, place_names, stand_in
 
 __all__ = ("Locked", "delete_images", "replace_all")
 
@@ -39,7 +39,7 @@ Locked = dict[Mapper[Any], dict[Identity, CurrentFile]]
 class _Emptied(NamedTuple):
     """An image set whose rows are about to be deleted."""
 
-    place: Place
+    place: ImageSetRef
     #: An instance that tells sharded sessions where the rows are.
     guide: Any
     #: The store of the files, where nothing else tells it.
@@ -83,40 +83,40 @@ def delete_images(session: Session, images: Iterable[Any]) -> None:
     emptying = _Emptying(session, (), set())
     for image in images:
         for relationship in attachments_to(inspect(image).mapper):
-            emptying.take_out(Place.of_image(session, image, relationship), [image])
+            emptying.take_out(ImageSetRef.of_image(session, image, relationship), [image])
         if inspect(image).persistent:
             session.delete(image)
         elif image in session.new:
             session.expunge(image)
 
 
-def _key(place: Place) -> Any:
+def _key(place: ImageSetRef) -> Any:
     return place.relationship, id(place.owner), frozenset(place.values)
 
 
-def _may_have_rows(place: Place) -> bool:
+def _may_have_rows(place: ImageSetRef) -> bool:
     return not inspect(place.owner).pending and None not in place.known_values().values()
 
 
 def _replaced(session: Session) -> dict[Any, _Emptied]:
     """The image sets that originals come into."""
-    replaced: dict[Any, tuple[Place, Any, Store]] = {}
+    replaced: dict[Any, tuple[ImageSetRef, Any, Store]] = {}
     pending: dict[Any, list[Any]] = {}
     for image in session.new:
-        attachment = attachment_of(image)
+        attachment = pending_file_of(image)
         if attachment is None or attachment.place is None:
             continue
-        place = _here(session, attachment.place)
+        place = _in_session(session, attachment.place)
         key = _key(place)
         if image.original:
             replaced[key] = place, image, attachment.store
             for former in pending.pop(key, ()):
-                _drop(session, former, place)
+                _forget(session, former, place)
         pending.setdefault(key, []).append(image)
     return {key: _Emptied(*each, pending=pending[key]) for key, each in replaced.items()}
 
 
-def _here(session: Session, place: Place) -> Place:
+def _in_session(session: Session, place: ImageSetRef) -> ImageSetRef:
     """The image set in this session, where the image came without the object that it was attached to."""
     state = inspect(place.owner)
     if not state.detached:
@@ -129,7 +129,7 @@ def _here(session: Session, place: Place) -> Place:
     return place._replace(owner=found)
 
 
-def _drop(session: Session, image: Any, place: Place) -> None:
+def _forget(session: Session, image: Any, place: ImageSetRef) -> None:
     collection = getattr(place.owner, place.relationship.key)
     if image in collection:
         collection.remove(image)
@@ -142,7 +142,7 @@ def _deleted_with_owners(deleted: Iterable[Any]) -> Iterator[_Emptied]:
     for entity in deleted:
         for relationship in attachments_of(inspect(entity).mapper):
             if relationship.cascade.delete and not relationship.passive_deletes:
-                yield _Emptied(Place(entity, relationship, ()), entity)
+                yield _Emptied(ImageSetRef(entity, relationship, ()), entity)
 
 
 def _left(session: Session, gone: Iterable[Any]) -> Iterator[_Emptied]:
@@ -151,7 +151,7 @@ def _left(session: Session, gone: Iterable[Any]) -> Iterator[_Emptied]:
         # What was expired may be an original, and shows to be one when its row is read.
         if inspect(image).dict.get("original", True):
             for relationship in attachments_to(inspect(image).mapper):
-                place = Place.of_image(session, image, relationship)
+                place = ImageSetRef.of_image(session, image, relationship)
                 yield _Emptied(place, image, known_store(image), original=image)
 
 
@@ -265,7 +265,7 @@ class _Emptying:
         for image in staying:
             self._session.delete(image)
 
-    def take_out(self, place: Place, images: Sequence[Any]) -> None:
+    def take_out(self, place: ImageSetRef, images: Sequence[Any]) -> None:
         """Take images out of the collection that is loaded, so that they are not shown any more.
 
         :param place: their image set
