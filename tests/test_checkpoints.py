@@ -257,6 +257,9 @@ class Number:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __repr__(self) -> str:
+        return f"Number({self.value})"
+
 
 class NumberType(TypeDecorator[Number]):
     impl = Integer
