@@ -105,9 +105,9 @@ def frames(data: memoryview) -> Iterator[Frame]:
         elif kind == IMAGE:
             left, top, width, height, flags = unpack("<HHHHB", data, start + 1)
             own = bytes(data[start + 10 : start + 10 + _table_size(flags)]) or palette
-            # Of a table, its size is told as an exponent.
-            told = 0x80 | (len(own) // 3).bit_length() - 2 if own else 0
-            screen = b"GIF89a" + struct.pack("<HHBBB", width, height, told, 0, 0) + own
+            # The size of a table is written as an exponent.
+            table = 0x80 | (len(own) // 3).bit_length() - 2 if own else 0
+            screen = b"GIF89a" + struct.pack("<HHBBB", width, height, table, 0, 0) + own
             picture = b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, flags & 0x40)
             pixels = data[start + 10 + _table_size(flags) : end]
             yield Frame(
