@@ -6,10 +6,18 @@ import io
 import pickle
 
 import pytest
-from sqlalchemy import update
-from sqlalchemy.orm import make_transient
+from sqlalchemy import ForeignKey, String, create_engine, update
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    make_transient,
+    mapped_column,
+    object_session,
+)
 
 from models import Album, AlbumPhoto, picture
+from sqlalchemy_imageattach.entity import Image, image_attachment
 
 RED, GREEN, TINY = picture(color=255), picture(color=255 << 8), picture(8, 6)
 
@@ -197,3 +205,49 @@ def test_images_of_other_sets_are_not_looked_at(album, monkeypatch):
     monkeypatch.setattr(Counted, "comparisons", 0)
     assert len(list(album.photos.get_image_set(position=Counted(2)))) == 2
     assert Counted.comparisons < len(album.photos)
+
+
+@pytest.fixture
+def page(store):
+    """An entity whose images are told apart by names in which the database ignores case; and there are many of them."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Page(Base):
+        __tablename__ = "page"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        sides = image_attachment("Side", uselist=True)
+
+    class Side(Base, Image):
+        __tablename__ = "side"
+        page_id: Mapped[int] = mapped_column(ForeignKey("page.id"), primary_key=True)
+        name: Mapped[str] = mapped_column(String(20, collation="NOCASE"), primary_key=True)
+        code: Mapped[str] = mapped_column(String(20), primary_key=True)
+
+        @property
+        def object_id(self):
+            return int.from_bytes(f"{self.name} {self.code}".encode())
+
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with Session(engine, info={"image_store": store}) as session:
+        page = Page()
+        session.add(page)
+        for number in range(6):
+            page.sides.get_image_set(name="front", code=f"a{number}").from_blob(picture())
+        session.commit()
+        yield page
+    engine.dispose()
+
+
+def test_a_key_in_which_the_database_ignores_case_names_the_same_image_set(page, store):
+    same = page.sides.get_image_set(name="FRONT", code="a3")
+    assert same.original is page.sides.get_image_set(name="front", code="a3").original
+    same.from_blob(picture(color=5))
+    object_session(page).commit()
+    assert len(list(page.sides.image_sets)) == len(list(store.list_files())) == 6
+
+
+def test_a_key_in_which_the_database_minds_case_names_another_image_set(page):
+    assert page.sides.get_image_set(name="front", code="A3").original is None

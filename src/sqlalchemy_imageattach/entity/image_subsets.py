@@ -17,7 +17,7 @@ from sqlalchemy.orm import object_session
 from ..concurrency import run
 from .image import Image
 from .image_set import BaseImageSet, mark_altering
-from .query import BaseImageQuery, keys_of, matching, place_of
+from .query import BaseImageQuery, as_stored, keys_of, matching, place_of
 from .removing import delete_at_once
 
 __all__ = ("ImageSubset", "MultipleImageSet")
@@ -73,7 +73,7 @@ class ImageSubset(BaseImageSet[I]):
             if value is not None and identity_map.get(name, value) != value:
                 raise ValueError(f"expected {value!r} as {name}, which the owner says, not {identity_map[name]!r}")
         self._query = _query
-        self.identity_map = identity_map
+        self.identity_map = as_stored(_query, identity_map)
 
     @property
     def query(self) -> MultipleImageSet[I]:

@@ -16,7 +16,7 @@ from sqlalchemy.orm.base import NO_VALUE
 
 from .image import Image
 
-__all__ = ("KeyIndex", "key_names", "watch_keys")
+__all__ = ("KeyIndex", "folded", "key_names", "watch_keys")
 
 I = TypeVar("I", bound=Image)  # noqa: E741
 
@@ -56,6 +56,15 @@ def key_names(mapper: Mapper[Any]) -> set[str]:
     return {mapper.get_property_by_column(column).key for column in mapper.primary_key} - {"width", "height"}
 
 
+def folded(value: Any) -> Any:
+    """Make texts equal that a database may take for equal.
+
+    :param value: the value of a key
+    :returns: a text without its case and the spaces at its end; what is no text, as it is
+    """
+    return value.casefold().rstrip() if isinstance(value, str) else value
+
+
 class KeyIndex(Generic[I]):
     """The images of a collection by the values of some attributes, until one is removed or a key changes.
 
@@ -78,13 +87,13 @@ class KeyIndex(Generic[I]):
     def find(self, values: Mapping[str, Any]) -> Sequence[I]:
         """Images, all those with these values among them."""
         try:
-            key = tuple(values[name] for name in self._names)
+            key = tuple(folded(values[name]) for name in self._names)
             hash(key)
         except (KeyError, TypeError):  # not all attributes are given; or it is a value that no key can have
             return self._members
         while self._seen < len(self._members):
             image = self._members[self._seen]
-            group = tuple(getattr(image, name) for name in self._names)
+            group = tuple(folded(getattr(image, name)) for name in self._names)
             # A key that the database will make is noticed by nobody.
             self._groups[None if None in group else group].append(image)
             self._seen += 1

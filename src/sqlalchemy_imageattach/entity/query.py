@@ -17,20 +17,21 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import inspect
+from sqlalchemy import inspect, literal, select
 from sqlalchemy.orm import Query, RelationshipProperty, object_session
 from sqlalchemy.orm.collections import collection
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from ..concurrency import run
 from ..transactions.pending import pending_file_of
+from ..transactions.rows.instances import connection_for, image_table
 from ..transactions.rows.place import are_of, known_keys
 from .image import Image
-from .key_index import KeyIndex, key_names
+from .key_index import KeyIndex, folded, key_names
 from .removing import check_update, delete_at_once
 from .sqlalchemy_internals import answer_from_memory, is_adapted
 
-__all__ = ("BaseImageQuery", "current", "keys_of", "matching", "place_of")
+__all__ = ("BaseImageQuery", "as_stored", "current", "keys_of", "matching", "place_of")
 
 #: From how many images on they are looked up by key, and not one by one.
 _WORTH_AN_INDEX = 4
@@ -276,6 +277,37 @@ def matching(images: BaseImageQuery[I], **values: Any) -> list[I]:
     # A copy, since what is looked at may have to be loaded, and may load others.
     among = list(_among(images, values))
     return [image for image in among if all(getattr(image, name) == value for name, value in values.items())]
+
+
+def as_stored(images: BaseImageQuery[I], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Spell keys as a loaded image has them that is the same to the database, where a column ignores case.
+
+    :param images: the images of an attribute
+    :param values: values of key attributes
+    :returns: the values of that image; the same values, if there is none
+    """
+    texts = {name for name, value in values.items() if isinstance(value, str)}
+    if not texts or images._members is None or not is_adapted(images):
+        return values
+    owner, relationship = place_of(images)
+    session, mapper = object_session(owner), relationship.mapper
+    if session is None:
+        return values
+    similar: dict[tuple[Any, ...], I] = {}
+    for image in _among(images, values):
+        key = tuple(getattr(image, name) for name in values)
+        if key == tuple(values.values()):
+            return values
+        if tuple(map(folded, key)) == tuple(map(folded, values.values())) and inspect(image).persistent:
+            similar.setdefault(key, image)
+    for key, image in similar.items():
+        identity = zip(mapper.primary_key, inspect(image).identity or (), strict=True)
+        same = select(literal(1)).select_from(image_table(mapper))
+        same = same.where(*(column == value for column, value in identity))
+        same = same.where(*(mapper.columns[name] == values[name] for name in texts))
+        if connection_for(session, mapper, image).execute(same).first() is not None:
+            return dict(zip(values, key, strict=True))
+    return values
 
 
 def _among(images: BaseImageQuery[I], values: Mapping[str, Any]) -> Sequence[I]:

@@ -97,7 +97,14 @@ def _that_takes_none(kind: Any) -> Any:
         return kind
 
     def assign(self: Any, state: Any, dict_: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return kind.set(self, state, dict_, [] if value is None else value, *args, **kwargs)
+        if value is None:
+            value = []
+        elif isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+            raise TypeError(
+                f"expected None or a list of images as {self.key}, got {value!r:.60}; attach an image by from_file(), "
+                "remove all of them by delete()"
+            )
+        return kind.set(self, state, dict_, value, *args, **kwargs)
 
     return type(kind.__name__, (kind,), {"__slots__": (), "set": assign, "takes_none": True})
 
