@@ -952,3 +952,11 @@ def test_a_date_that_is_none_is_read(session, B, ada, engine):
     for i in ada.picture:
         i.__dict__["created_at"] = None
     assert ada.picture.original
+
+
+@pytest.mark.parametrize("value", ["", b"bytes", 5], ids=["a form's empty text", "bytes", "a number"])
+def test_what_is_assigned_and_is_no_image_is_answered_with_what_to_call(session, engine, store, B, ada, value):
+    with pytest.raises(TypeError, match=r"from_file\(\).*delete\(\)"):
+        ada.picture = value
+    session.commit()
+    assert len(agree(engine, store, B)) == 2
