@@ -99,7 +99,7 @@ def _that_takes_none(kind: Any) -> Any:
     def assign(self: Any, state: Any, dict_: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
         if value is None:
             value = []
-        elif isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        elif isinstance(value, (str, bytes, int)):
             raise TypeError(
                 f"expected None or a list of images as {self.key}, got {value!r:.60}; attach an image by from_file(), "
                 "remove all of them by delete()"
