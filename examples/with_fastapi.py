@@ -100,8 +100,7 @@ async def replace_picture(key: int, file: UploadFile, session: Database) -> User
 @app.delete("/users/{key}/picture")
 async def remove_picture(key: int, session: Database) -> UserOut:
     user = await find(session, key)
-    for image in [*user.picture]:
-        user.picture.remove(image)
+    user.picture.clear()
     await session.commit()
     return UserOut.model_validate(user)
 

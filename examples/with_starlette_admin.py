@@ -43,8 +43,7 @@ class User(Base):
     @photo.setter
     def photo(self, upload: UploadFile | None) -> None:
         if upload is None:
-            for image in [*self.picture]:
-                self.picture.remove(image)
+            self.picture.clear()
         else:
             self.picture.from_file(upload)
 

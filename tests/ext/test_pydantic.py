@@ -32,13 +32,13 @@ def user():
     engine.dispose()
 
 
-def test_a_picture_is_told_with_its_thumbnails_the_narrowest_first(user):
+def test_a_picture_is_described_with_its_thumbnails_the_narrowest_first(user):
     user.picture.from_blob(picture(640, 480))
     thumbnails = [user.picture.generate_thumbnail(width=width) for width in (320, 32)]
-    told = UserOut.model_validate(user).picture
-    assert told is not None
-    assert (told.url, told.width, told.height, told.type) == (user.picture.locate(), 640, 480, "image/png")
-    assert [(each.url, each.width, each.height) for each in told.thumbnails] == [
+    answer = UserOut.model_validate(user).picture
+    assert answer is not None
+    assert (answer.url, answer.width, answer.height, answer.type) == (user.picture.locate(), 640, 480, "image/png")
+    assert [(each.url, each.width, each.height) for each in answer.thumbnails] == [
         (image.locate(), *image.size) for image in reversed(thumbnails)
     ]
 
@@ -47,20 +47,20 @@ def test_no_picture_is_null(user):
     assert UserOut.model_validate(user).model_dump() == {"name": "Ada", "picture": None, "photos": []}
 
 
-def test_each_photo_of_many_is_told(user):
+def test_each_photo_of_many_is_described(user):
     for number in (1, 2):
         photo = user.photos.get_image_set(id=number)
         photo.from_blob(picture(64, 48, number))
         photo.generate_thumbnail(width=8)
-    told = UserOut.model_validate(user).photos
-    assert [each.url for each in told] == [photo.locate() for photo in user.photos.image_sets]
-    assert [len(each.thumbnails) for each in told] == [1, 1]
+    answer = UserOut.model_validate(user).photos
+    assert [each.url for each in answer] == [photo.locate() for photo in user.photos.image_sets]
+    assert [len(each.thumbnails) for each in answer] == [1, 1]
 
 
-def test_what_was_told_is_read_back(user):
+def test_what_was_described_is_read_back(user):
     user.picture.from_blob(picture())
-    told = UserOut.model_validate(user)
-    assert UserOut.model_validate_json(told.model_dump_json()) == told
+    answer = UserOut.model_validate(user)
+    assert UserOut.model_validate_json(answer.model_dump_json()) == answer
 
 
 def test_the_schema_says_that_a_picture_may_be_null():

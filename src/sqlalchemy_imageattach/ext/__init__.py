@@ -11,6 +11,7 @@
 
 It must always be true that
 
-- nothing outside of this package imports it, and no module of it imports another: an application has what it asks for;
+- nothing outside of this package imports it, and of its modules only ``sqladmin`` imports another, ``wtforms``, which
+  its forms are made of: an application has what it asks for;
 - what needs no code of ours is an example of the documentation, and has no module here.
 """

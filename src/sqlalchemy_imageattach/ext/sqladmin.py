@@ -17,7 +17,7 @@ must always be true that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import IO, Any
 
@@ -31,7 +31,6 @@ from ..context import current_store
 from ..entity import Image, ImageSubset, MultipleImageSet, SingleImageSet
 from ..exc import MissingDependencyError
 from ..store import Store
-from ..transactions.which_store import remember_store
 
 try:
     import anyio.to_thread
@@ -113,13 +112,11 @@ class ImageView(ModelView):
         :returns: the entity, or ``None``
         """
         obj = await super().get_object_for_edit(request)
-        for name in self._pictures if obj is not None else ():
-            if request.method == "POST":
-                # For a form that comes without a file SQLAdmin would upload what is there once more, from a storage of
-                # its own.  This copy is for the page alone.
+        if obj is not None and request.method == "POST":
+            # For a form that comes without a file SQLAdmin would upload what is there once more, from a storage of its
+            # own.  This copy is for the page alone.
+            for name in self._pictures:
                 set_committed_value(obj, name, [])
-            else:
-                self._tell_store(getattr(obj, name, ()))
         return obj
 
     async def on_model_change(self, data: dict[str, Any], model: Any, is_created: bool, request: Request) -> None:
@@ -144,22 +141,16 @@ class ImageView(ModelView):
 
     @property
     def _store(self) -> Store:
-        """The default store of the sessions, which an entity without a session cannot ask for."""
+        """The default store of the sessions, for an entity that is in none yet."""
         info: dict[str, Any] = self.session_maker.kw.get("info") or {}
         store: Store = info.get("image_store", current_store)
         return store
-
-    def _tell_store(self, images: Iterable[Image]) -> None:
-        if self._store is not current_store:
-            for image in images:
-                remember_store(image, self._store)
 
     def _shown(self, value: Any, formatted: Any) -> Any:
         if isinstance(value, MultipleImageSet):
             return Markup(" ").join(self._shown(images, formatted) for images in value.image_sets)
         if not isinstance(value, SingleImageSet | ImageSubset):
             return formatted
-        self._tell_store(value)
         # Of the sizes that are there: the smallest of those that are large enough, else the largest.
         shown = min(value, key=lambda image: (image.height < _HEIGHT, abs(image.height - _HEIGHT)), default=None)
         return "" if shown is None else shown.img(alt="", style=_STYLE)
