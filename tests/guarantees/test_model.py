@@ -30,11 +30,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import create_engine, delete, event, false, insert, inspect, null, select, update
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError, SAWarning, StatementError
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import ORMExecuteState, Session, selectinload, with_loader_criteria
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 import databases
-from models import Base, User, UserPicture, picture
+from models import Base, User, UserCover, UserPicture, picture
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
 from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -50,6 +50,7 @@ TIMEOUT = 0 if IS_SOAKED else 600
 
 SIZES = [(12, 8), (18, 12), (8, 12)]
 USERS = [1, 2]
+HIDDEN_WIDTH = 4
 
 Pictures = dict[tuple[int, int], tuple[str, bool]]
 World = dict[int, Pictures]
@@ -105,6 +106,12 @@ def color_of(blob: bytes) -> tuple[tuple[int, int], str]:
         return image.size, str(red + 256 * green + 65536 * blue)
 
 
+def hide_thumbnails(state: ORMExecuteState) -> None:
+    """An application's filter: it never sees the smaller thumbnails."""
+    if state.is_select:
+        state.statement = state.statement.options(with_loader_criteria(UserPicture, UserPicture.width != HIDDEN_WIDTH))
+
+
 class Actor:
     """A session, and the model of it."""
 
@@ -152,16 +159,33 @@ class Programs(RuleBasedStateMachine):
         self.onlooker = self.onlooker_engine.connect()
         self.onlooker.execute(insert(User), [{"id": user_id, "name": ""} for user_id in USERS])
 
-    @initialize(sessions=st.integers(1, 3), autoflush=st.booleans(), expires=st.booleans(), inside=st.booleans())
-    def start(self, sessions: int, autoflush: bool, expires: bool, inside: bool) -> None:
+    @initialize(
+        sessions=st.integers(1, 3),
+        autoflush=st.booleans(),
+        expires=st.booleans(),
+        inside=st.booleans(),
+        has_binds=st.booleans(),
+        hides=st.booleans(),
+    )
+    def start(self, sessions: int, autoflush: bool, expires: bool, inside: bool, has_binds: bool, hides: bool) -> None:
         # What a session keeps beyond a commit is out of date when there are others.
         self.options = {"autoflush": autoflush, "expire_on_commit": expires or sessions > 1}
         self.is_recovered_inside = inside
+        binds = (
+            {"binds": dict.fromkeys((User, UserPicture, UserCover), self.engine)}
+            if has_binds
+            else {"bind": self.engine}
+        )
+        self.options |= binds
+        self.hides = hides
         self.actors = [Actor(self.make_session()) for _ in range(sessions)]
 
     def make_session(self) -> Session:
         info = {"image_store": self.store, "image_delete_failed": lambda failure: self.reported.add(failure.key)}
-        return Session(self.engine, info=info, **self.options)
+        session = Session(info=info, **self.options)
+        if self.hides:
+            event.listen(session, "do_orm_execute", hide_thumbnails)
+        return session
 
     def teardown(self) -> None:
         for actor in getattr(self, "actors", ()):
@@ -228,11 +252,12 @@ class Programs(RuleBasedStateMachine):
         def write() -> None:
             actor.session.flush()
             # Whoever may write sees what is committed now.
-            actor.session.connection().execute(update(User).where(false()).values(name=""))
+            connection = actor.session.connection(bind_arguments={"mapper": User})
+            connection.execute(update(User).where(false()).values(name=""))
 
         if not self.attempt(actor, write, *refusals):
             return
-        seen = self.read(actor.session.connection())
+        seen = self.read(actor.session.connection(bind_arguments={"mapper": User}))
         view = self.view(actor)
         for user_id in USERS:
             if seen.get(user_id) != view.get(user_id):
@@ -333,13 +358,49 @@ class Programs(RuleBasedStateMachine):
             user = actor.user(user_id)
             if user is not None and user.picture:
                 image = list(user.picture)[index % len(user.picture)]
-                size, is_pending = image.size, inspect(image).pending
+                size, is_pending, is_original = image.size, inspect(image).pending, image.original
                 user.picture.remove(image)
-                actor.change(lambda world: world.get(user_id, {}).pop(size, None))
+                if is_original and not is_pending:
+                    # It takes the thumbnails along with the next flush.
+                    actor.session.flush()
+                    actor.change(lambda world: world.get(user_id, {}).clear())
+                else:
+                    actor.change(lambda world: world.get(user_id, {}).pop(size, None))
 
         if self.attempt(actor, remove) and is_pending:
             # It may have replaced nothing yet, or not be the only one of its size.
             self.resynchronize(actor)
+
+    @rule(who=who, user_id=whose, how=st.sampled_from(["delete", "None", "clear", "query"]))
+    def remove_all(self, who: int, user_id: int, how: str) -> None:
+        actor = self.actor(who)
+
+        def remove_all() -> None:
+            # What was attached and not flushed may have replaced nothing yet.
+            actor.session.flush()
+            user = actor.user(user_id)
+            if user is None or user.picture.original is None:
+                return
+            if how == "delete":
+                user.picture.delete()
+            elif how == "query":
+                user.picture.filter_by(original=True).delete()
+            elif how == "clear":
+                user.picture.clear()
+            else:
+                user.picture = None
+            actor.session.flush()
+            actor.change(lambda world: world.get(user_id, {}).clear())
+
+        self.attempt(actor, remove_all)
+
+    @rule(user_id=whose)
+    def read_detached(self, user_id: int) -> None:
+        with self.make_session() as session:
+            user = session.get(User, user_id, options=[selectinload(User.picture)])
+        if user is not None and self.has_revisions:
+            for image in user.picture:
+                assert color_of(image.make_blob()) == (image.size, image.caption)
 
     @rule(who=who, user_id=whose)
     def delete_owner(self, who: int, user_id: int) -> None:
@@ -380,6 +441,7 @@ class Programs(RuleBasedStateMachine):
 
             def change(world: World) -> None:
                 moved = world.get(user_id, {}).pop(size, None)
+                world.get(user_id, {}).clear()
                 if moved is not None and not is_deleted:
                     world.get(other_id, {})[size] = moved
 
