@@ -35,9 +35,9 @@ def delete_at_once(session: Session | scoped_session[Any] | None, images: Sequen
     :returns: how many these are
     """
     if session is not None:
-        session = session() if isinstance(session, scoped_session) else session
-        delete_images(session, images)
-        session.flush()
+        at_hand: Session = session() if isinstance(session, scoped_session) else session
+        delete_images(at_hand, images)
+        at_hand.flush()
     return len(images)
 
 
