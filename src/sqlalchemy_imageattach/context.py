@@ -6,8 +6,8 @@
         user.picture.from_file(file)        # goes to store
 
 Contexts nest, and each thread, greenlet and asyncio task has its own.  The stack of stores is an immutable tuple in a
-:class:`~contextvars.ContextVar`: a task starts with the stack of whoever started it, and what it pushes is its own.  It
-must always be true that
+:class:`~contextvars.ContextVar`: a task starts with the stack of the code that started it, and what it pushes is its
+own.  It must always be true that
 
 - a block leaves the stack as it found it, however it ends;
 - while :data:`current_store` runs a method of the current store, the store below that one is current, so that a store
@@ -126,7 +126,7 @@ def get_current_context_id() -> object:
         task = None
     if task is not None:
         return task
-    # Where nobody has imported greenlet, nobody runs in one.
+    # Where greenlet was not imported, no code runs in one.
     if (greenlets := sys.modules.get("greenlet")) is not None:
         greenlet: Any = greenlets.getcurrent()
         # The greenlet without a parent is the thread's own.

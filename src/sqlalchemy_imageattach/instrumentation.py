@@ -1,4 +1,4 @@
-"""What stores and decoders do, told to whoever subscribes: for metrics, traces, and a log of what is slow.
+"""Events of what stores and decoders do, for subscribers: for metrics, traces, and a log of what is slow.
 
 ::
 
@@ -10,7 +10,7 @@ Each :class:`Event` is one file that was put, opened or deleted, or one image th
 where they are asked by key, in :class:`~sqlalchemy_imageattach.store.Store`, so that a store of anybody's reports.  A
 store over other stores reports nothing itself: the one that it asks does.  It must always be true that
 
-- a subscriber that raises harms nobody: that is logged, and the operation goes on;
+- an error of a subscriber is logged, and the operation goes on;
 - with neither a subscriber nor debug logging, nothing is measured;
 - nothing is read, copied or wrapped in order to measure it.
 
@@ -59,7 +59,7 @@ class Event:
     key: FileKey | None = None
 
 
-#: Who is told of each :class:`Event`.
+#: What is called with each :class:`Event`.
 Subscriber = Callable[[Event], object]
 
 S = TypeVar("S", bound=Subscriber)

@@ -387,7 +387,7 @@ def mimetype_of(name: str) -> str | None:
 def path_of(folder: str, name: str) -> str | None:
     """Make the path of a file in a folder; there is no other way from a name or a URL to a path.
 
-    The folder may still have symbolic links in it: whoever serves strangers has to look where an opened file really is.
+    The folder may still have symbolic links in it: a server for strangers has to look where an opened file really is.
 
     :param folder: the folder's path, without a slash at its end
     :param name: a relative path, with slashes, not quoted; from anybody

@@ -390,7 +390,7 @@ def may_hold(store: Store, key: FileKey) -> bool:
 def holds(store: Store, key: FileKey) -> bool:
     """Tell whether a store has a file.
 
-    :param store: any store; one with a method ``has_key()`` is asked by that, any other by opening the file
+    :param store: any store; its method ``has_key()`` is called if it has one, else the file is opened
     :param key: the file's name
     :returns: whether it is there
     :raises OSError: when the store cannot be reached

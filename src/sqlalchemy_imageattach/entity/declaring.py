@@ -1,6 +1,6 @@
 """Declaring the attribute that images are attached to, and having SQLAlchemy's events reach what listens to them.
 
-Whoever imports :mod:`sqlalchemy_imageattach.entity` imports this, so that no image is mapped unheard.
+The package imports this, so that the listeners are there before an image class is mapped.
 """
 
 from __future__ import annotations

@@ -94,13 +94,13 @@ class KeyIndex(Generic[I]):
         while self._seen < len(self._members):
             image = self._members[self._seen]
             group = tuple(folded(getattr(image, name)) for name in self._names)
-            # A key that the database will make is noticed by nobody.
+            # No event says that the database has made a key.
             self._groups[None if None in group else group].append(image)
             self._seen += 1
         return [*self._groups.get(key, ()), *self._groups.get(None, ())]
 
 
-# Of any image in any thread. A new object is unlike all former ones, whoever makes another at the same time.
+# Of any image in any thread. A new object is unlike all former ones, even when two threads make one at the same time.
 _last_change = object()
 
 

@@ -69,7 +69,7 @@ _TARGET_WEIGHTS = {"image/avif": 2.0, "image/gif": 2.0}
 
 
 def probe(file: IO[bytes], policy: ImagePolicy = _DEFAULT_POLICY) -> ImageInfo:
-    """Tells what an image is, by its header alone.
+    """Tell what an image is, by its header alone.
 
     :param file: the image: readable, seekable and binary; its position is 0 afterwards
     :param policy: what is accepted
@@ -98,7 +98,7 @@ def _checked_header(data: memoryview, policy: ImagePolicy) -> Header:
 
 
 def is_plain(file: IO[bytes], policy: ImagePolicy = _DEFAULT_POLICY) -> bool:
-    """Tells whether an image may be shown to anybody as it is: upright, in sRGB, and without metadata.
+    """Tell whether an image may be shown to anybody as it is: upright, in sRGB, and without metadata.
 
     :param file: the image, as for :func:`probe`
     :param policy: what is accepted
@@ -127,10 +127,10 @@ def attention(
     size: tuple[int, int],
     policy: ImagePolicy = _DEFAULT_POLICY,
 ) -> tuple[int, int]:
-    """Finds where in an image most is to be seen: edges and colours.
+    """Find where in an image most is to be seen: edges and colours.
 
     :param file: the image, as for :func:`probe`
-    :param info: what :func:`probe` told of it
+    :param info: what :func:`probe` says of it
     :param window: the part to look at, as it is displayed: left, top, width and height in pixels
     :param size: width and height in pixels of the part to find
     :param policy: what is accepted
@@ -195,16 +195,16 @@ def resize(
     mimetype: str | None = None,
     quality: int | None = None,
 ) -> Resized:
-    """Makes another size of an image: upright, in sRGB, and without metadata.
+    """Make another size of an image: upright, in sRGB, and without metadata.
 
     The type stays, but a vector image becomes PNG, and HEIC JPEG.  An animation stays one.
 
     :param file: the image, as for :func:`probe`
-    :param info: what :func:`probe` told of it
+    :param info: what :func:`probe` says of it
     :param width: of the result, in pixels
     :param height: of the result, in pixels
     :param filter: the resampling filter, one of :data:`FILTERS`, or its index in ``wand.image.FILTER_TYPES``
-    :param first_frame: whether just the first frame of an animation is wanted
+    :param first_frame: whether to make just the first frame of an animation
     :param preprocess: is called with the decoded image, upright, before it is resized, and returns the one to resize;
         an animation is a strip of its frames, one below the other, each as high as ``image.get_page_height()`` says
     :param postprocess: is called with the resized image before it is encoded, and returns the one to encode

@@ -15,7 +15,7 @@ from .headers.header import PAST_THE_END, Header, damaged, truncated
 
 __all__ = ("read_header", "sniff")
 
-# What a file of each type begins with.  SVG, which is text, is told by its root element, and ISO files by their brands.
+# What a file of each type begins with.  The root element says that a text is SVG, and brands say what ISO files are.
 _SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.DOTALL), mimetype)
     for pattern, mimetype in (
@@ -31,7 +31,7 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
 
 
 def sniff(data: memoryview) -> str:
-    """Tells the type of an image by its first bytes.
+    """Tell the type of an image by its first bytes.
 
     :param data: the whole file
     :returns: a mimetype, one of :data:`~.types.ALL_TYPES`
@@ -55,10 +55,10 @@ def sniff(data: memoryview) -> str:
 
 
 def read_header(data: memoryview, mimetype: str) -> Header:
-    """Reads the header of an image, and checks that the image is whole.
+    """Read the header of an image, and checks that the image is whole.
 
     :param data: the whole file
-    :param mimetype: what :func:`sniff` told
+    :param mimetype: what :func:`sniff` has found
     :returns: what the header tells
     :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the file is truncated or damaged
     :raises ~sqlalchemy_imageattach.exc.MissingDependencyError: if the type needs an extra that is not installed

@@ -143,7 +143,7 @@ class ImagePolicy:
         return ",".join(sorted(ALL_TYPES if self.types is None else self.types))
 
     def check_bytes(self, size: int) -> None:
-        """Checks the length of a file; to be called while reading it as well, with what was read so far.
+        """Check the length of a file; to be called while reading it as well, with what was read so far.
 
         :param size: bytes
         :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if there are too many, or none
@@ -159,7 +159,7 @@ class ImagePolicy:
             )
 
     def check_type(self, mimetype: str) -> None:
-        """Checks the type of an image.
+        """Check the type of an image.
 
         :param mimetype: the type that the bytes are of
         :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is not wanted
@@ -172,7 +172,7 @@ class ImagePolicy:
             )
 
     def check(self, info: ImageInfo, weight: float = 1.0) -> None:
-        """Checks an image by its header.
+        """Check an image by its header.
 
         :param info: what its header tells
         :param weight: how many pixels each pixel counts for against ``max_pixels``
@@ -216,7 +216,7 @@ class ImagePolicy:
             )
 
     def check_target(self, width: int, height: int, frames: int = 1, weight: float = 1.0) -> None:
-        """Checks a size that is asked for.
+        """Check a size that is asked for.
 
         :param width: pixels
         :param height: pixels

@@ -32,10 +32,10 @@ Pieces = Iterator[memoryview | bytes]
 
 
 def strip_metadata(file: IO[bytes], info: ImageInfo) -> IO[bytes]:
-    """Makes a copy of an image without its metadata, and without decoding it.
+    """Make a copy of an image without its metadata, and without decoding it.
 
     :param file: the image: readable, seekable and binary; its position is 0 afterwards
-    :param info: what :func:`~sqlalchemy_imageattach.imaging.probe` told of it
+    :param info: what :func:`~sqlalchemy_imageattach.imaging.probe` says of it
     :returns: the copy, at its position 0; on disk when larger than a megabyte, and to be closed by the caller
     :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the file is damaged, or of a type whose metadata cannot be
         told from its picture, which is every one but JPEG, PNG, GIF, WebP, and HEIC and AVIF that do not move

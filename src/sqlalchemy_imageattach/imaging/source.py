@@ -27,7 +27,7 @@ __all__ = ("ViewReader", "opened")
 
 @contextlib.contextmanager
 def opened(file: IO[bytes], check_size: Callable[[int], None] | None = None) -> Iterator[memoryview]:
-    """Lends the bytes of a file, from its beginning.
+    """Lend the bytes of a file, from its beginning.
 
     :param file: readable and seekable, binary
     :param check_size: is called with the number of bytes before any of them is read, and raises if they are too many
@@ -47,7 +47,7 @@ def opened(file: IO[bytes], check_size: Callable[[int], None] | None = None) -> 
         if (descriptor := _descriptor(file)) is not None:
             yield memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
         elif isinstance(file, io.BytesIO):
-            # Its value is no copy but the very bytes, and keeps nobody from closing the file, as its buffer would.
+            # Its value is no copy but the very bytes, and the file can still be closed, unlike with its buffer.
             yield memoryview(file.getvalue())
         else:
             data = file.read()
@@ -59,7 +59,7 @@ def opened(file: IO[bytes], check_size: Callable[[int], None] | None = None) -> 
 
 
 def _descriptor(file: IO[bytes]) -> int | None:
-    """Tells the descriptor of a file on disk that is not empty, for an empty one cannot be mapped."""
+    """Tell the descriptor of a file on disk that is not empty, for an empty one cannot be mapped."""
     if isinstance(file, SpooledTemporaryFile):
         # It has a name, of whatever kind, when it was rolled over to disk.
         if file.name is None:

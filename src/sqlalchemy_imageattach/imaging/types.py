@@ -40,7 +40,7 @@ ANIMATED_TYPES = frozenset({"image/avif", "image/gif", "image/png", "image/webp"
 
 
 def thumbnail_type(mimetype: str) -> str:
-    """Tells the type of the thumbnails of an image: the type of the image where a browser can show it.
+    """Tell the type of the thumbnails of an image: the type of the image where a browser can show it.
 
     Vector images become PNG, which keeps their sharp edges and their transparency.  HEIC becomes JPEG, as only one
     browser shows it. TIFF and BMP keep their type although few browsers show TIFF: they are attached where exact

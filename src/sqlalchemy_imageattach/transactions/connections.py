@@ -53,10 +53,10 @@ def watch_savepoints(connection: Connection) -> None:
 
 
 def is_in_doubt(connection: Connection) -> bool:
-    """Whether nobody can know what became of a transaction that did not end in a commit, as far as the session knows.
+    """Whether the outcome is unknown of a transaction that did not end in a commit, as far as the session knows.
 
     :param connection: a connection of that transaction
-    :returns: true when it was told to commit and did not answer
+    :returns: true when it was asked to commit and did not answer
     """
     return connection in _commits
 
@@ -79,7 +79,7 @@ class JoinedEntries:
         :param connection: the connection, with a transaction open
         :param savepoints: the names of its open savepoints
         :param entries: what was noted
-        :param report: who is told of each file that could not be deleted
+        :param report: is called for each file that could not be deleted
         """
         joined = cls._all.get(connection)
         if joined is None:

@@ -57,7 +57,7 @@ class FailedDelete(NamedTuple):
     error: BaseException
 
 
-#: Who is told of a :class:`FailedDelete`.
+#: What is called with a :class:`FailedDelete`.
 Report = Callable[[FailedDelete], object]
 
 
@@ -141,7 +141,7 @@ def undo(entries: list[Entry], report: Report | None = None) -> None:
     """The transaction was rolled back: take back what it put, the last first.
 
     :param entries: what it noted; empty afterwards
-    :param report: who is told of each file that could not be deleted
+    :param report: is called for each file that could not be deleted
     """
     puts = [entry for entry in reversed(entries) if isinstance(entry, Put)]
     entries.clear()
@@ -165,7 +165,7 @@ def abandon(entries: list[Entry], report: Report | None = None) -> None:
     done then but this.
 
     :param entries: what a transaction noted whose session is gone; empty afterwards
-    :param report: who is told of each file that could not be deleted
+    :param report: is called for each file that could not be deleted
     """
     _abandoned.put((os.getpid(), entries.copy(), report))
     entries.clear()
@@ -187,7 +187,7 @@ def settle(entries: list[Entry], report: Report | None) -> None:
     what was to be done afterwards.
 
     :param entries: what it noted; empty afterwards
-    :param report: who is told of each file that could not be deleted
+    :param report: is called for each file that could not be deleted
     """
     last_put = {(id(entry.store), entry.key): index for index, entry in enumerate(entries) if isinstance(entry, Put)}
     deletes = [
@@ -216,7 +216,7 @@ def settle(entries: list[Entry], report: Report | None) -> None:
 
 
 def keep_in_doubt(entries: list[Entry]) -> None:
-    """Nobody knows how the commit ended: keep every file, call nothing, and say so.
+    """Keep every file, call nothing, and say so: the outcome of the commit is unknown.
 
     :param entries: what it noted; empty afterwards
     """

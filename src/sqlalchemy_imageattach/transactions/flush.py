@@ -87,7 +87,7 @@ class _Flush:
 
         :param connection: the connection of the flush
         :param state: the state of the image
-        :raises ContextError: when nobody knows which store its file is in
+        :raises ContextError: when no store is known for its file
         """
         key = self._doomed.pop(state.key, None)
         if key is not None:
@@ -123,7 +123,7 @@ class _Flush:
 
         :param connection: the connection of the flush
         :param state: the state of the new image
-        :raises ContextError: when nobody knows which store its file is in
+        :raises ContextError: when no store is known for its file
         """
         replaced = self._replaced.pop(state, None)
         if replaced is not None:
@@ -164,7 +164,7 @@ class _Flush:
 
         :param connection: the connection of the flush
         :param state: the state of the image
-        :raises ContextError: when nobody knows which store its file is in
+        :raises ContextError: when no store is known for its file
         """
         image: Any = state.obj()
         old, new = self._doomed.pop(state.key, None), FileKey.of(image)

@@ -6,12 +6,12 @@ that
 
 - a file is put before the transaction of its row can commit, and noted before it is put;
 - nothing is deleted before the *root* transaction committed, but what a transaction put itself and then rolled back;
-- when nobody can know how a commit ended (the connection broke in the middle), every file is kept;
+- when the outcome of a commit is unknown (the connection broke in the middle), every file is kept;
 - nothing is shared between two sessions, nor with a process that was forked from this one; a frame is undone at most
   once;
 - once the database has committed, nothing here raises: what cannot be deleted is logged and reported.
 
-How a transaction ends is told by ``after_transaction_end`` alone: it comes for a commit, a rollback, a close and a
+``after_transaction_end`` alone says how a transaction ends: it comes for a commit, a rollback, a close and a
 reset, and for savepoints.  ``after_commit`` came just before if it ended well.  A session that joined a transaction of
 its connection's (``join_transaction_mode``) hands its entries over to that connection: see
 :mod:`.connections`.  A session that is garbage collected with a transaction open never committed it.
@@ -59,7 +59,7 @@ SavepointsOf = Callable[[Connection], set[str]]
 class Ledger:
     """The entries of one session, innermost transaction last.
 
-    :param report: who is told of each file that could not be deleted after a commit
+    :param report: is called for each file that could not be deleted after a commit
     """
 
     def __init__(self, report: Report | None) -> None:

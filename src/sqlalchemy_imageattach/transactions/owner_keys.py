@@ -2,7 +2,7 @@
 
 Files are named by the keys of their rows, and those are mostly the keys of owners.  Where SQLAlchemy itself updates the
 rows of images (``passive_updates=False``), the ledger hears of it.  Where the database does so, by ``ON UPDATE
-CASCADE``, nobody tells: so after the row of an owner was updated, the rows that have followed it are looked for.  It
+CASCADE``, no event comes: so after the row of an owner was updated, the rows that have followed it are looked for.  It
 must always be true that
 
 - a file follows its row: it is put under its new name, and the old one is deleted after the commit;

@@ -2,7 +2,7 @@
 
 It must always be true that
 
-- one file is made once, by whoever asks first; the others wait for the same end, good or bad;
+- the first that asks makes a file, once; the others wait for the same end, good or bad;
 - what runs at once is bounded by threads and by pixels, and so is how many wait: the rest is refused at once;
 - a request that has waited too long goes away, and the making goes on for the next one;
 - a forked child begins with a line of its own.

@@ -7,7 +7,7 @@
 It must always be true that
 
 - nothing is made that this application has not signed;
-- a file is made once, whoever asks for it: over threads, tasks and, in a folder, processes;
+- a file is made once, however many ask for it: over threads, tasks and, in a folder, processes;
 - what fails leaves nothing behind, and fails at once for all who wait for it;
 - only the file counts: nothing else remembers that it was made, and one that is gone or empty is made again;
 - no variant outlives its original: a maker looks for that after its put.

@@ -1,4 +1,4 @@
-"""The names of variants, signed: by the application for its pages, and nobody else.
+"""The names of variants, signed: only by the application, for its pages.
 
 A variant's file lies in a folder that is named after its original, and its name says all that is to be done::
 

@@ -76,7 +76,7 @@ _NAMES = tuple(FILTERS)
 
 
 def check_filter(name: str | int) -> None:
-    """Checks the name of a filter, or its index in ``wand.image.FILTER_TYPES``.
+    """Check the name of a filter, or its index in ``wand.image.FILTER_TYPES``.
 
     :param name: one of :data:`FILTERS`
     :raises TypeError: if it is neither a string nor an integer

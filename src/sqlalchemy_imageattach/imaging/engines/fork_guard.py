@@ -29,7 +29,7 @@ def _has_vips() -> bool:
 
 
 def vips_may_work() -> bool:
-    """Tells whether libvips may work in this process, and takes it to do so from now on."""
+    """Tell whether libvips may work in this process, and takes it to do so from now on."""
     global _vips_process
     if not _has_vips():
         return False

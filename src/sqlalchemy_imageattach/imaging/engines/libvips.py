@@ -43,7 +43,7 @@ def changed(image: pyvips.Image, change: Change) -> pyvips.Image:
 
 
 def changed_pixels(pixels: bytes, width: int, height: int, bands: int, change: Change) -> tuple[bytes, int, int, int]:
-    """Hands frames that another engine decoded, one below the other, to a callback.
+    """Hand frames that another engine decoded, one below the other, to a callback.
 
     :returns: the pixels, and the width, height and number of bands of each frame
     """

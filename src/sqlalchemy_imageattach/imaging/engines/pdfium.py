@@ -23,14 +23,14 @@ _lock = threading.Lock()
 
 
 def size(data: memoryview) -> tuple[float, float]:
-    """Tells the size of the first page, in points."""
+    """Tell the size of the first page, in points."""
     with _first_page(data) as page:
         width, height = page.get_size()
     return float(width), float(height)
 
 
 def render(data: memoryview, width: int, height: int) -> Image.Image:
-    """Renders the first page at a size in pixels, on white."""
+    """Render the first page at a size in pixels, on white."""
     with _first_page(data) as page:
         page_width, page_height = page.get_size()
         bitmap = page.render(scale=max(width / page_width, height / page_height), rev_byteorder=True)

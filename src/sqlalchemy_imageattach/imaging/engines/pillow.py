@@ -92,7 +92,7 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
 
 
 def encode(job: Job, pixels: bytes, width: int, height: int, bands: int) -> tuple[IO[bytes], int, int]:
-    """Encodes what another engine has made.
+    """Encode what another engine has made.
 
     :param job: the image to make
     :param pixels: what was made of it
@@ -107,7 +107,7 @@ def encode(job: Job, pixels: bytes, width: int, height: int, bands: int) -> tupl
 
 
 def summary(file: IO[bytes]) -> str | None:
-    """Tells the average colour of a small picture.
+    """Tell the average colour of a small picture.
 
     :param file: a PNG that this library has made
     :returns: the colour, such as ``"#3060c0"``; ``None`` when some of it is transparent
@@ -119,7 +119,7 @@ def summary(file: IO[bytes]) -> str | None:
 
 
 def interest(file: IO[bytes]) -> tuple[list[int], list[int]]:
-    """Tells where in a small picture there is something to see: edges, and colours.
+    """Tell where in a small picture there is something to see: edges, and colours.
 
     :param file: a PNG that this library has made
     :returns: how much in each column, and in each row
@@ -144,7 +144,7 @@ def interest(file: IO[bytes]) -> tuple[list[int], list[int]]:
 
 
 def profile_name(data: memoryview, mimetype: str) -> str | None:
-    """Tells the name of the colour profile that is embedded in an image, by its header.
+    """Tell the name of the colour profile that is embedded in an image, by its header.
 
     :param data: the whole file, of an image whose header was read and accepted
     :param mimetype: its type
@@ -163,7 +163,7 @@ def profile_name(data: memoryview, mimetype: str) -> str | None:
 
 
 def _check_held(job: Job) -> None:
-    """Refuses what would have to be held at its own size: the frames that a callback is to see."""
+    """Refuse what would have to be held at its own size: the frames that a callback is to see."""
     pixels = job.frames * job.header.width * job.header.height
     if job.preprocess is not None and job.frames > 1 and 4 * pixels > job.memory:
         raise InvalidImageError(
@@ -280,7 +280,7 @@ def _window(job: Job, image: Image.Image) -> tuple[int, int, int, int]:
 
 
 def _padded(job: Job, image: Image.Image) -> Image.Image:
-    """Puts a frame on a canvas, and what is transparent on the background."""
+    """Put a frame on a canvas, and what is transparent on the background."""
     width, height = job.canvas or image.size
     opacity = 0 if job.background is None else 255
     canvas = Image.new("RGBA", (width, height), (*job.shade, opacity))
@@ -354,7 +354,7 @@ def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _changed(frames: list[Image.Image], change: Change) -> list[Image.Image]:
-    """Hands the frames to a callback as the one pyvips image that it wants."""
+    """Hand the frames to a callback as the one pyvips image that it wants."""
     if not vips_may_work():
         raise ImageAttachError(
             "preprocess and postprocess take images of libvips, which is not there or, as this process was forked from "
@@ -376,7 +376,7 @@ def _changed(frames: list[Image.Image], change: Change) -> list[Image.Image]:
 
 @contextlib.contextmanager
 def _translating(job: Job) -> Iterator[None]:
-    """Turns what decoders raise on bad bytes, which is nearly anything, into one error."""
+    """Turn what decoders raise on bad bytes, which is nearly anything, into one error."""
     try:
         yield
     except (InvalidImageError, MissingDependencyError, MemoryError):

@@ -28,7 +28,7 @@ class _Bits:
 
 
 def frame_sizes(data: memoryview, budget: Budget) -> Iterator[tuple[int, int]]:
-    """Yields the largest width and height that each sequence header in a bitstream allows.
+    """Yield the largest width and height that each sequence header in a bitstream allows.
 
     :param data: the bitstream of one sample
     :param budget: has a part for each unit
@@ -59,7 +59,7 @@ def _leb128(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def _sequence_size(bits: _Bits) -> tuple[int, int]:
-    """Reads a sequence header up to the size: AV1, 5.5.1."""
+    """Read a sequence header up to the size: AV1, 5.5.1."""
     bits.read(3 + 1)
     if bits.read(1):
         bits.read(5)

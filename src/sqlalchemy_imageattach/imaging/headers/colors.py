@@ -94,7 +94,7 @@ def is_known(primaries: int, transfer: int) -> bool:
 
 @functools.lru_cache(maxsize=32)
 def of_cicp(primaries: int, transfer: int) -> bytes | None:
-    """Makes a profile of the numbers for colours.
+    """Make a profile of the numbers for colours.
 
     :param primaries: H.273, table 2
     :param transfer: H.273, table 3
@@ -111,7 +111,7 @@ def of_cicp(primaries: int, transfer: int) -> bytes | None:
 
 
 def of_gamma(gamma: float, chromaticities: Chromaticities | None = None) -> bytes | None:
-    """Makes a profile of a gamma and primaries.
+    """Make a profile of a gamma and primaries.
 
     :param gamma: what a sample, from 0 to 1, is raised to so that it becomes light
     :param chromaticities: white, red, green and blue; by default those of sRGB
@@ -272,7 +272,7 @@ def _table_profile(primaries: int, transfer: int) -> bytes:
 
 
 def _lab(xyz: Sequence[float]) -> list[int]:
-    """Encodes a colour as tables of 16 bits do: ICC.1, 6.3.4."""
+    """Encode a colour as tables of 16 bits do: ICC.1, 6.3.4."""
     x, y, z = (
         value ** (1 / 3) if value > 216 / 24389 else (24389 / 27 * value + 16) / 116
         for value in (part / white for part, white in zip(xyz, _D50_XYZ, strict=True))
@@ -282,7 +282,7 @@ def _lab(xyz: Sequence[float]) -> list[int]:
 
 
 def _profile(tags: dict[bytes, bytes], connection: bytes = b"XYZ ", version: int = _VERSION_4) -> bytes:
-    """Puts a profile of version 4 together: ICC.1, 7."""
+    """Put a profile of version 4 together: ICC.1, 7."""
     text = "made".encode("utf-16-be")
     named = b"mluc\0\0\0\0" + struct.pack(">II4sII", 1, 12, b"enUS", len(text), 28) + text
     white = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in _D50_XYZ))

@@ -59,7 +59,7 @@ DECODED = {16: _from_pq, 18: _from_hlg}
 
 
 def shown(light: Sequence[float]) -> list[float]:
-    """Brings light into reach.
+    """Bring light into reach.
 
     :param light: linear, of :data:`BT2020`, 1.0 being white on paper
     :returns: the same, 1.0 being the brightest that a screen shows

@@ -128,7 +128,7 @@ def damaged(what: str) -> InvalidImageError:
 
 
 def check_metadata(size: int) -> None:
-    """Checks how many bytes of a file are not the picture.
+    """Check how many bytes of a file are not the picture.
 
     :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if they are too many
     """
@@ -139,7 +139,7 @@ def check_metadata(size: int) -> None:
 
 
 def budget(data: memoryview, least: int = 1024) -> range:
-    """Bounds a loop over the parts of a file; their mean length is at least so many bytes, but in small files."""
+    """Bound a loop over the parts of a file; their mean length is at least so many bytes, but in small files."""
     return range(10_000 + len(data) // least)
 
 
@@ -155,7 +155,7 @@ class Budget:
         self._what = what
 
     def spend(self, parts: int = 1) -> None:
-        """Takes some away.
+        """Take some away.
 
         :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if there are not so many left
         """

@@ -33,7 +33,7 @@ _LARGE, _LARGE_FILE = 250_000_000, 1_000_000
 
 
 def sniff(data: memoryview) -> str | None:
-    """Tells the type by the brands; the major brand of some files only says that images are inside."""
+    """Tell the type by the brands; the major brand of some files only says that images are inside."""
     (length,) = unpack(">I", data)
     brands = [bytes(data[8:12]), *(bytes(data[at : at + 4]) for at in range(16, min(length, 256, len(data)), 4))]
     return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
@@ -55,7 +55,7 @@ def read_heic(data: memoryview) -> Header:
 
 
 def _boxes(data: memoryview, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yields the boxes in a range, as (type, start of the payload, end)."""
+    """Yield the boxes in a range, as (type, start of the payload, end)."""
     for _ in budget(data):
         if at >= end:
             return
@@ -144,7 +144,7 @@ def _profile(color: memoryview) -> bytes | None:
 
 
 def _tracks(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yields where the tables of samples are, one for each track of AV1."""
+    """Yield where the tables of samples are, one for each track of AV1."""
     for kind, track, track_end in _boxes(data, start, end):
         if kind == b"trak":
             table = _child(data, (track, track_end), b"mdia", b"minf", b"stbl")
@@ -156,7 +156,7 @@ def _tracks(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]
 def _check_frame_sizes(
     data: memoryview, samples: Iterator[tuple[int, int]], width: int, height: int, units: Budget
 ) -> None:
-    """Refuses an AVIF whose bitstreams are larger than it says: they would be decoded before anybody notices."""
+    """Refuse an AVIF whose bitstreams are larger than it says: they would be decoded before anybody notices."""
     for start, end in samples:
         for frame_width, frame_height in av1.frame_sizes(data[start:end], units):
             # Frames are padded to whole blocks, and tiles of a grid may overlap its edge.
@@ -165,7 +165,7 @@ def _check_frame_sizes(
 
 
 def _is_deep(data: memoryview, meta: tuple[int, int]) -> bool:
-    """Tells whether any part has more than eight bits, or colours at full resolution: AV1 in ISOBMFF, 2.3.3."""
+    """Tell whether any part has more than eight bits, or colours at full resolution: AV1 in ISOBMFF, 2.3.3."""
     for kind, start, _ in _boxes(data, *_child(data, meta, b"iprp", b"ipco")):
         # The bits for high depth and for twelve; for monochrome and for colours at half the height.
         if kind == b"av1C" and (data[start + 2] & 0x60 or not data[start + 2] & 0x14):
@@ -180,7 +180,7 @@ def _primary_item(data: memoryview, meta: tuple[int, int]) -> int:
 
 
 def _properties(data: memoryview, meta: tuple[int, int], item: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yields the properties of an item in the order in which they apply, as (type, start of the payload, end)."""
+    """Yield the properties of an item in the order in which they apply, as (type, start of the payload, end)."""
     known = [(kind, start, end) for kind, start, end in _boxes(data, *_child(data, meta, b"iprp", b"ipco"))]
     start, end = _child(data, meta, b"iprp", b"ipma")
     version, flags = data[start], data[start + 3]
@@ -222,7 +222,7 @@ def _mirrored(orientation: int, axis: int) -> int:
 
 
 def metadata_extents(data: memoryview) -> Iterator[tuple[int, int]]:
-    """Yields where there is what is not needed to show a picture: EXIF, XMP, and boxes of applications' own."""
+    """Yield where there is what is not needed to show a picture: EXIF, XMP, and boxes of applications' own."""
     top = {}
     for kind, start, end in _boxes(data, 0, len(data)):
         top[kind] = (start, end)
@@ -234,7 +234,7 @@ def metadata_extents(data: memoryview) -> Iterator[tuple[int, int]]:
 
 
 def _item_extents(data: memoryview, meta: tuple[int, int], *kinds: bytes) -> Iterator[tuple[int, int]]:
-    """Yields where in the file items of some kinds are: ISO/IEC 14496-12, 8.11.3."""
+    """Yield where in the file items of some kinds are: ISO/IEC 14496-12, 8.11.3."""
     wanted = set(_items(data, meta, kinds))
     start, end = _child(data, meta, b"iloc")
     version = data[start]
@@ -280,7 +280,7 @@ def _items(data: memoryview, meta: tuple[int, int], kinds: tuple[bytes, ...]) ->
 
 
 def _samples(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yields where the samples of a track are, which are frames: ISO/IEC 14496-12, 8.7."""
+    """Yield where the samples of a track are, which are frames: ISO/IEC 14496-12, 8.7."""
     boxes = {kind: at + 4 for kind, at, _ in _boxes(data, start, end)}
     if not {b"stsz", b"stsc"} <= boxes.keys() or not {b"stco", b"co64"} & boxes.keys():
         raise damaged("its track does not tell where its frames are")

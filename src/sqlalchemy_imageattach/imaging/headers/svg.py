@@ -78,7 +78,7 @@ class _RootSeen(Exception):
 
 
 def sniff(data: memoryview) -> bool:
-    """Tells whether the bytes are XML with an ``<svg>`` at its root; the rest is for :func:`read` to judge."""
+    """Tell whether the bytes are XML with an ``<svg>`` at its root; the rest is for :func:`read` to judge."""
     if not bytes(data[:512]).lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0").startswith(b"<"):
         return False
     name, _, _ = _root(data)

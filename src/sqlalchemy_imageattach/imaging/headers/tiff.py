@@ -105,7 +105,7 @@ class _Layout(NamedTuple):
 
 
 def _layout(data: memoryview) -> tuple[_Layout, int]:
-    """Tells the layout, and where the first directory is."""
+    """Tell the layout, and where the first directory is."""
     order = {b"II": "<", b"MM": ">"}[bytes(data[:2])]
     (version,) = unpack(order + "H", data, 2)
     if version == 43:
@@ -116,7 +116,7 @@ def _layout(data: memoryview) -> tuple[_Layout, int]:
 
 
 def _start(data: memoryview, layout: _Layout, at: int) -> tuple[int, int]:
-    """Tells how many fields a directory has, and where the first is."""
+    """Tell how many fields a directory has, and where the first is."""
     (count,) = unpack(layout.number, data, at)
     at += struct.calcsize(layout.number)
     if count > 65535 or at + count * layout.field_size > len(data):

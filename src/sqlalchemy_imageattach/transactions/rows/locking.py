@@ -7,7 +7,7 @@ deleted, replaced or relied on, it is locked, and what it names is read anew.  I
 - a thumbnail is inserted only while its original is locked, so two transactions never make the same one, and none
   is made of an original that is being replaced;
 - an original replaces all rows of its image set, those that the session never loaded too;
-- who attaches an original has locked the owner before, since nobody can lock rows that are not there yet; and a row
+- the owner is locked before an original is attached, since rows that are not there yet cannot be locked; and a row
   that was not locked is not deleted;
 - two transactions lock the same rows in the same order: owners, then images, both in that of their keys.  Else each
   could wait for the other;

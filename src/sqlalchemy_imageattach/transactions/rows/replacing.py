@@ -56,7 +56,7 @@ def replace_all(session: Session) -> Locked:
     What the session was about to insert there before the last original is not inserted.
 
     :param session: the session, before it flushes
-    :returns: what is locked by that
+    :returns: what this locks
     """
     emptied = _replaced(session)
     owners = [inspect(each.place.owner) for each in emptied.values() if inspect(each.place.owner).persistent]

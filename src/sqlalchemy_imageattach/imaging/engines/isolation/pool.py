@@ -69,7 +69,7 @@ _seconds = 3
 
 
 def isolate(enabled: bool = True, *, seconds: int = 3) -> None:
-    """Decides whether all images are decoded in processes of their own; without it, only SVG, PDF and HEIC are.
+    """Decide whether all images are decoded in processes of their own; without it, only SVG, PDF and HEIC are.
 
     It is a setting of the process, to be made when an application starts.  A thumbnail takes a few milliseconds longer.
 
@@ -93,7 +93,7 @@ def isolate(enabled: bool = True, *, seconds: int = 3) -> None:
 
 
 def handles(job: Job) -> bool:
-    """Tells whether a job is to be done in a worker."""
+    """Tell whether a job is to be done in a worker."""
     return AVAILABLE and (_everything or job.header.isolated or job.header.mimetype in _ALWAYS)
 
 
@@ -111,7 +111,7 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
 
 
 def pdf_size(data: memoryview) -> tuple[float, float]:
-    """Tells the size of the first page of a PDF, in points."""
+    """Tell the size of the first page of a PDF, in points."""
     job = Job(data, Header("application/pdf", 1, 1), 1, 1, "image/png", memory=256 * MEGABYTE)
     with tempfile.TemporaryFile() as result:
         answer = _run("pdf_size", job, result)
@@ -191,7 +191,7 @@ class _Pool:
             self._idle.pop().stop()
 
     def forget(self) -> None:
-        """Drops what belongs to the parent of a forked child, without touching the processes."""
+        """Drop what belongs to the parent of a forked child, without touching the processes."""
         for worker in self._idle:
             worker.socket.close()
             # They are not children of this process, which cannot wait for them.
@@ -213,7 +213,7 @@ atexit.register(lambda: _pool.stop())
 
 
 def _run(task: str, job: Job, result: IO[bytes]) -> dict[str, Any]:
-    """Has a worker do a task, ``"resize"`` or ``"pdf_size"``.
+    """Have a worker do a task, ``"resize"`` or ``"pdf_size"``.
 
     :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the worker says so, crashes, or reaches a limit
     """

@@ -22,10 +22,10 @@ from .messages import LENGTH, READY, receive, unpacked
 
 
 def serve(descriptor: int) -> None:
-    """Does jobs until the process that started this one closes its end."""
+    """Do jobs until the process that started this one closes its end."""
     with socket.socket(fileno=descriptor) as connection, contextlib.suppress(EOFError):
         connection.sendall(READY)
-        # What decoders print is up to whoever made the image.
+        # A stranger's image decides what decoders print.
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         while True:
