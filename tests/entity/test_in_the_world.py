@@ -5,6 +5,10 @@ import datetime
 import functools
 import gc
 import io
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import PIL.Image
@@ -960,3 +964,43 @@ def test_what_is_assigned_and_is_no_image_is_answered_with_what_to_call(session,
         ada.picture = value
     session.commit()
     assert len(agree(engine, store, B)) == 2
+
+
+@pytest.mark.parametrize("hash_of", [lambda image: hash(image.caption), lambda image: (lambda: hash(image.caption))()])
+def test_an_update_is_refused_where_nobody_can_tell_what_the_object_id_reads(session, hash_of):
+    class Base(DeclarativeBase):
+        pass
+
+    class Page(Base):
+        __tablename__ = "page"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        picture = image_attachment("Picture")
+
+    class Picture(Base, Image):
+        __tablename__ = "picture"
+        page_id: Mapped[int] = mapped_column(ForeignKey("page.id"), primary_key=True)
+        caption: Mapped[str]
+
+        @property
+        def object_id(self):
+            return hash_of(self)
+
+    with pytest.raises(ValueError, match="caption"):
+        ImageSet([Picture], session).update({"caption": "another"})
+
+
+def test_a_forked_child_that_ends_leaves_what_its_parent_has_not_flushed(tmp_path):
+    script = """
+        import os, pathlib, sys
+        from sqlalchemy_imageattach.transactions.spools import spool_folder
+        file = pathlib.Path(spool_folder(), "bytes")
+        file.touch()
+        child = os.fork()
+        if child == 0:
+            sys.exit()
+        os.waitpid(child, 0)
+        assert file.exists()
+        """
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], env=environment, check=True)
+    assert not list(tmp_path.iterdir())

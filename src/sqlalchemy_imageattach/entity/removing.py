@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dis
 import inspect as introspection
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from ..transactions.rows.replacing import delete_images
 from .image import Image
 
 __all__ = ("check_update", "delete_at_once")
+
+_READING = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 
 #: What the name of a file is made of, beside its key.
 _OF_THE_NAME = frozenset({"mimetype", "original", "revision", "size"})
@@ -70,8 +73,14 @@ def _read_by_overrides(mapper: Mapper[Any]) -> set[str] | None:
         function = getattr(found, "fget", None)
         if function is None:
             return None
-        for instruction in dis.get_instructions(function):
-            if instruction.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
+        instructions = list(dis.get_instructions(function))
+        image = function.__code__.co_varnames[0]
+        for instruction, following in itertools.pairwise(instructions):
+            loaded = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+            if instruction.opname.startswith("LOAD") and image in loaded and following.opname not in _READING:
+                # It is handed to another function, which may read anything.
+                return None
+            if instruction.opname not in _READING:
                 continue
             attribute = introspection.getattr_static(mapper.class_, str(instruction.argval), None)
             if attribute is None:

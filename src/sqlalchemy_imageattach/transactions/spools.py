@@ -6,11 +6,11 @@ process that needs a folder removes those which nothing locks any more.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
 import tempfile
-import weakref
 from pathlib import Path
 
 try:
@@ -24,7 +24,7 @@ _PREFIX = "imageattach-spools-"
 _LOCK = "lock"
 
 #: By process, since a forked child needs one of its own.
-_folders: dict[int, tempfile.TemporaryDirectory[str]] = {}
+_folders: dict[int, Path] = {}
 
 
 def spool_folder() -> str:
@@ -32,15 +32,24 @@ def spool_folder() -> str:
 
     :returns: its path; it goes with the process
     """
-    folder = _folders.get(os.getpid())
-    if folder is None or not Path(folder.name).is_dir():
+    process = os.getpid()
+    folder = _folders.get(process)
+    if folder is None or not folder.is_dir():
         _remove_abandoned()
-        folder = _folders[os.getpid()] = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
-        descriptor = os.open(Path(folder.name) / _LOCK, os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), 0o600)
+        folder = _folders[process] = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        atexit.register(_remove, folder, process)
+        # It is locked before it has the name that others look for. The process holds the descriptor until it ends.
+        descriptor, name = tempfile.mkstemp(dir=folder)
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        weakref.finalize(folder, os.close, descriptor)
-    return folder.name
+            Path(name).rename(folder / _LOCK)
+    return str(folder)
+
+
+def _remove(folder: Path, process: int) -> None:
+    # A forked child that ends would take what its parent still needs.
+    if process == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_abandoned() -> None:
