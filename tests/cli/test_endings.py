@@ -87,6 +87,23 @@ def test_a_defect_in_the_middle_says_what_was_done(
     assert "Usage" not in answer.err
 
 
+def test_an_audit_that_is_stopped_says_what_it_has_looked_at(
+    run: Run, old: FileSystemStore, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    event.listen(Engine, "before_cursor_execute", interrupt)
+    try:
+        answer = run("audit", url_of(old), *options, "--json")
+    finally:
+        event.remove(Engine, "before_cursor_execute", interrupt)
+    (end,) = answer.events
+    assert (answer.status, end["status"]) == (Status.INTERRUPTED, Status.INTERRUPTED)
+    assert (end["files"], end["rows"]) == (12, 0)
+    assert answer.err == "Interrupted. Run the same again.\n"
+
+
 def test_the_fault_of_one_image_is_a_line_whatever_it_is(
     run: Run, old: FileSystemStore, options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

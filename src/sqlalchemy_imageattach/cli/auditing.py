@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,7 +44,7 @@ def verify(
         report.find(finding.kind, str(finding), reason=finding.reason, key=key, row=row, name=finding.name)
     counts = {kind: report.counts[kind] for kind in ("missing", "unreadable", "mismatch", "orphan", "debris")}
     line = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
-    looked = {"rows": progress.counts["rows"], "files": progress.counts["files"]}
+    looked = {"rows": report.looked["rows"], "files": report.looked["files"]}
     line = f"{looked['rows']:,} rows, {looked['files']:,} files: {line}"
     return report.end(Status.FOUND if report.counts else Status.FINE, line, **looked, **counts)
 
@@ -134,11 +133,9 @@ class _Progress:
         self._total = total
         # Not while a step is going on: a query then would be one in the middle of its own.
         self._counted: int | None = None
-        #: How many files or rows each step has gone over.
-        self.counts: Counter[str] = Counter()
 
     def __call__(self, step: str, done: int) -> None:
-        self.counts[step] = done
+        self._report.looked[step] = done
         self._report.begin(_STEPS[step], self._count)
         self._report.advance(done)
 
