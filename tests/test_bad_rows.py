@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import io
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,7 @@ from sqlalchemy_imageattach.rebuilding import make_thumbnails
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 NO_TIME = datetime.timedelta(0)
+asked = itertools.count()
 #: What object_id refuses.
 refused: set[int] = set()
 
@@ -50,7 +52,8 @@ class Sign(Base, Image):
     @property
     def object_id(self) -> int:
         if self.shop_id in refused:
-            raise LookupError("no such shop")
+            # In other words each time, as with the address of an object.
+            raise LookupError(f"no such shop, asked {next(asked)} times")
         return self.shop_id
 
 

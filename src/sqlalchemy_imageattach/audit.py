@@ -275,7 +275,7 @@ def _look_at(selection: Selection, rows: Iterable[Row], probe: bool) -> Iterator
                 if found is None:
                     break
                 current, image = found
-                if current == row:
+                if current.says_as_much_as(row):
                     cls = selection.mappers[row.mapper].class_
                     yield Finding(*problem, key=row.key, row=(cls, row.identity), image=image)
                     break

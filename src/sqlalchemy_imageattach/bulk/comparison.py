@@ -40,6 +40,15 @@ class Row(NamedTuple):
     #: What cannot be understood of it.
     problem: str | None = None
 
+    def says_as_much_as(self, other: Row) -> bool:
+        """Tell whether nothing has changed between two times at which a row was read.
+
+        :param other: the row, as it was read before
+        :returns: whether both name the same file, or are not understood; in which words does not count, for these may
+            have the address of an object in them
+        """
+        return self[:4] == other[:4] and (self.problem is None) == (other.problem is None)
+
 
 class File(NamedTuple):
     """A file, as much as a store has listed of it, but how to remove it."""
