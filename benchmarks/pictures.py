@@ -1,7 +1,6 @@
 """Make a thumbnail of each type of picture: this revision of the library, and a former one, in turn.
 
-The seconds are those of the processor, with one thread for libvips.  Since a palette is quantised again, a PNG of a
-palette takes twice as long as it took, and weighs a fifth.
+The seconds are those of the processor, with one thread for libvips.
 """
 
 from __future__ import annotations

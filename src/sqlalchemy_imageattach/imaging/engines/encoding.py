@@ -86,6 +86,11 @@ def _write(job: Job, file: IO[bytes], frames: list[Image.Image], durations: list
     if job.mimetype == "image/jpeg":
         frames = [_flattened(frames[0])]
     elif job.mimetype == "image/png" and job.colors and len(frames) == 1:
+        frames[0].save(file, **options)
+        if file.tell() <= job.most_bytes:
+            return
+        file.seek(0)
+        file.truncate()
         frames = [_as_few_colors(frames[0], job.colors)]
         options["compress_level"] = 9
     if len(frames) > 1:

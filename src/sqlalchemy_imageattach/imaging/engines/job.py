@@ -118,6 +118,11 @@ class Job:
         return next((colors for most, colors in _COLORS if self.header.palette <= most), 256)
 
     @property
+    def most_bytes(self) -> int:
+        """How many bytes a PNG of an original of few colours may have without having few colours itself."""
+        return len(self.data) * 13 // 10
+
+    @property
     def stored_size(self) -> tuple[int, int]:
         """Width and height of the result before it is turned upright, in pixels."""
         return (self.height, self.width) if self.header.orientation >= 5 else (self.width, self.height)

@@ -200,6 +200,11 @@ def _encoded(job: Job, image: pyvips.Image) -> tuple[IO[bytes], int, int]:
         options = _OF_A_PALETTE | {"bitdepth": 4 if job.colors <= 16 else 8}
     width, height = image.width, image.height
     if width * height <= PIXELS_IN_MEMORY:
+        if options.get("palette"):
+            image = image.copy_memory()
+            exact = image.write_to_buffer(suffix, keep="none", **_SAVERS[job.mimetype][1])
+            if len(exact) <= job.most_bytes:
+                return io.BytesIO(exact), width, height
         return io.BytesIO(image.write_to_buffer(suffix, keep="none", **options)), width, height
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile())
