@@ -23,9 +23,9 @@ warnings.simplefilter("ignore", DeprecationWarning)
 
 def work():
     for mimetype in pictures.FORMATS:
-        file = pictures.picture(mimetype, 800, 600)
-        result = resize(file, probe(file), 400, 300, filter="undefined" if mimetype != "image/png" else "cubic")
-        assert (probe(result.file).width, result.mimetype) == (400, mimetype)
+        file = pictures.picture(mimetype, 160, 120)
+        result = resize(file, probe(file), 80, 60, filter="undefined" if mimetype != "image/png" else "cubic")
+        assert (probe(result.file).width, result.mimetype) == (80, mimetype)
         assert pictures.near(pictures.pixel(result.file, (0.2, 0.2)), pictures.RED)
     for file in (pictures.svg('width="80" height="60"'), pictures.pdf()):
         assert resize(file, probe(file), 40, 30).mimetype == "image/png"
@@ -100,7 +100,7 @@ def test_callbacks_say_why_they_cannot_be_called_in_such_a_child() -> None:
 
 def test_without_the_precaution_the_child_would_hang() -> None:
     """The rule is needed: if this fails, libvips has learned to be forked, and the precaution can go."""
-    child = "lambda: signal.alarm(5) and None or (setattr(fork_guard, '_vips_process', os.getpid()), work())"
+    child = "lambda: signal.alarm(3) and None or (setattr(fork_guard, '_vips_process', os.getpid()), work())"
     code, _ = _status("work()\nfrom sqlalchemy_imageattach.imaging.engines import fork_guard", child)
     assert code == -signal.SIGALRM or code == 256 - signal.SIGALRM
 

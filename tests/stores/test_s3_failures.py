@@ -8,7 +8,6 @@ import os
 import secrets
 import socket
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -126,10 +125,9 @@ def test_server_that_never_answers_is_waited_for_as_long_as_was_set(
     make_s3: Any, faulty: FaultyServer, operation: str
 ) -> None:
     faulty.fault = faulty.hang
-    start = time.monotonic()
     with pytest.raises(StoreError, match="did not answer within 1 s"):
         operations(make_s3(endpoint_url=faulty.url, timeout=1, max_retry=10))[operation]()
-    assert 1 <= time.monotonic() - start < 5
+    assert len(faulty.requests) == 1
 
 
 def test_host_that_never_takes_the_connection_is_waited_for_as_long_as_was_set(make_s3: Any) -> None:
@@ -141,11 +139,10 @@ def test_host_that_never_takes_the_connection_is_waited_for_as_long_as_was_set(m
             each.setblocking(False)
             each.connect_ex(full.getsockname())
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
-        store = make_s3(endpoint_url=url, connect_timeout=0.5, timeout=1, max_retry=20)
-        start = time.monotonic()
+        store = make_s3(endpoint_url=url, connect_timeout=0.5, timeout=1, max_retry=1000)
+        # Were it tried as often as that, the test would never end.
         with pytest.raises(StoreError, match=NAME):
             put(store)
-        assert time.monotonic() - start < 5
         for each in waiting:
             each.close()
 
