@@ -458,6 +458,7 @@ def test_thumbnails_alone_are_no_picture(engine, store, B, ada, session):
 
 def test_many_large_files_need_few_descriptors(session, B, engine, tmp_path):
     from sqlalchemy_imageattach.stores.fs import FileSystemStore
+    from sqlalchemy_imageattach.transactions.spools import spool_folder
 
     (tmp_path / "s").mkdir()
     st = FileSystemStore(str(tmp_path / "s"), "http://x/")
@@ -475,9 +476,13 @@ def test_many_large_files_need_few_descriptors(session, B, engine, tmp_path):
             user.picture.from_file(f, store=st)
     assert len(list(Path("/proc/self/fd").iterdir())) - before < 100
     del user, blob, big
-    session.rollback()
-    gc.collect()
-    assert len(list(Path("/proc/self/fd").iterdir())) - before < 10
+    gc.disable()
+    try:
+        session.rollback()
+        assert len(list(Path("/proc/self/fd").iterdir())) - before < 10
+        assert [path.name for path in Path(spool_folder()).iterdir()] == ["lock"]
+    finally:
+        gc.enable()
 
 
 def test_classes_may_have_engines_of_their_own(tmp_path, store, B):

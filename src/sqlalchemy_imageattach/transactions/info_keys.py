@@ -7,6 +7,7 @@
 - ``image_send_failed``, in sessions: a callback that takes a :class:`~sqlalchemy_imageattach.tasks.FailedSend`
 - :data:`LEDGER_KEY`, in sessions: the :class:`~.ledger.Ledger`
 - :data:`FLUSH_KEY`, in sessions: what the running flush deletes, replaces and renames
+- :data:`LET_GO_KEY`, in sessions: that there are images to collect, whose bytes were many
 - :data:`STORES_KEY`, in sessions: the stores of files that they have put, by the files' names
 - :data:`COMMITTED_KEY`, in connections: entries to settle, with the callback for what fails
 
@@ -22,6 +23,7 @@ __all__ = (
     "FLUSH_KEY",
     "INFO_KEY",
     "LEDGER_KEY",
+    "LET_GO_KEY",
     "POLICY_KEY",
     "STORES_KEY",
     "VARIANTS_KEY",
@@ -35,5 +37,6 @@ FAILED_SEND_KEY = "image_send_failed"
 
 LEDGER_KEY = "_sqlalchemy_imageattach_ledger"
 FLUSH_KEY = "_sqlalchemy_imageattach_flush"
+LET_GO_KEY = "_sqlalchemy_imageattach_let_go"
 STORES_KEY = "_sqlalchemy_imageattach_stores"
 COMMITTED_KEY = "_sqlalchemy_imageattach_committed"

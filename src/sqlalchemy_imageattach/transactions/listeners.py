@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Mapper, Session
 
-from . import connections, flush, ledger, owner_keys, which_store
+from . import connections, flush, ledger, owner_keys, pending, which_store
 from .ledger import SavepointsOf
 from .rows import place
 
@@ -30,6 +30,8 @@ def listen(image_class: type[Any], savepoints_of: SavepointsOf) -> None:
         (Mapper, "mapper_configured", _after_configured, {}),
         (Session, "after_begin", _after_begin, {}),
         (Session, "persistent_to_detached", which_store.remember_detached, {}),
+        (Session, "pending_to_transient", pending.watch_let_go, {}),
+        (Session, "persistent_to_transient", pending.watch_let_go, {}),
         (Session, "before_flush", flush.before_flush, {}),
         (image_class, "before_insert", flush.before_insert, of_images),
         (image_class, "before_update", flush.before_update, of_images),
@@ -43,6 +45,7 @@ def listen(image_class: type[Any], savepoints_of: SavepointsOf) -> None:
         (Session, "after_commit", ledger.after_commit, {}),
         (Session, "after_transaction_end", partial(ledger.after_transaction_end, savepoints_of), {}),
         (Session, "after_transaction_end", flush.after_transaction_end, {}),
+        (Session, "after_transaction_end", pending.collect_let_go, {}),
     ):
         event.listen(target, name, listener, **options)
 

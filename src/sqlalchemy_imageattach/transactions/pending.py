@@ -11,6 +11,7 @@ must always be true that
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import tempfile
@@ -18,13 +19,16 @@ import weakref
 from pathlib import Path
 from typing import IO, Any, ClassVar, cast
 
+from sqlalchemy.orm import Session, SessionTransaction
+
 from ..exc import InvalidImageError
 from ..file import SPOOL_SIZE, is_on_disk, send
 from ..store import Store
+from .info_keys import LET_GO_KEY
 from .rows.place import ImageSetRef
 from .spools import spool_folder
 
-__all__ = ("ATTRIBUTE", "PendingFile", "attach", "attach_copy", "pending_file_of")
+__all__ = ("ATTRIBUTE", "PendingFile", "attach", "attach_copy", "collect_let_go", "pending_file_of", "watch_let_go")
 
 #: Under which name an image has its attachment.
 ATTRIBUTE = "_attachment"
@@ -142,7 +146,7 @@ class _TemporaryFile:
 
     def __init__(self) -> None:
         self._path: Path | None = None
-        if _DESCRIPTORS.is_dir() and len(self._open) < _MOST_OPEN:
+        if _DESCRIPTORS.is_dir() and not self.are_many():
             self.file: IO[bytes] = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115
             weakref.finalize(self, self.file.close)
             self._open.add(self)
@@ -150,6 +154,11 @@ class _TemporaryFile:
             descriptor, name = tempfile.mkstemp(dir=spool_folder())
             self.file, self._path = os.fdopen(descriptor, "w+b"), Path(name)
             weakref.finalize(self, _remove, self.file, self._path, os.getpid())
+
+    @classmethod
+    def are_many(cls) -> bool:
+        """Whether more wait than keep their descriptors."""
+        return len(cls._open) >= _MOST_OPEN
 
     def seal(self) -> None:
         """Say that all is written."""
@@ -160,6 +169,28 @@ class _TemporaryFile:
 
     def open(self) -> IO[bytes]:
         return (self._path or _DESCRIPTORS / str(self.file.fileno())).open("rb")
+
+
+def watch_let_go(session: Session, entity: Any) -> None:
+    """Notice that a session lets an image go whose bytes wait, when so many wait that there are files with names.
+
+    :param session: the session
+    :param entity: what it lets go
+    """
+    if _TemporaryFile.are_many() and pending_file_of(entity) is not None:
+        session.info[LET_GO_KEY] = True
+
+
+def collect_let_go(session: Session, transaction: SessionTransaction) -> None:
+    """Free the files of images that a session has let go, and that nothing but themselves refers to any more.
+
+    Entities and their images refer to each other, so that Python would collect them only by and by.
+
+    :param session: the session
+    :param transaction: what has ended
+    """
+    if transaction.parent is None and session.info.pop(LET_GO_KEY, False):
+        gc.collect()
 
 
 def _remove(file: IO[bytes], path: Path, process: int) -> None:
