@@ -136,12 +136,31 @@ def redis(data: Path) -> Started:
 
 
 def rabbitmq(data: Path) -> Started:
-    """The broker at ``IMAGEATTACH_RABBITMQ_URL``, else the one on the usual port."""
+    """The broker at ``IMAGEATTACH_RABBITMQ_URL``, else the one on the usual port, else a new one."""
     if url := os.environ.get("IMAGEATTACH_RABBITMQ_URL"):
         return Started(url)
     if listens(5672):
         return Started("amqp://guest:guest@127.0.0.1:5672//")
-    raise Unavailable("set IMAGEATTACH_RABBITMQ_URL, or start RabbitMQ on 127.0.0.1:5672 (Debian: rabbitmq-server)")
+    # Debian's command of this name in /usr/sbin becomes another user.
+    server = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin") or program("rabbitmq-server")
+    if server is None:
+        raise Unavailable("set IMAGEATTACH_RABBITMQ_URL, or install RabbitMQ (Debian: rabbitmq-server)")
+    port = free_port()
+    settings = {
+        "HOME": str(data),
+        "RABBITMQ_NODENAME": f"imageattach-{port}@localhost",
+        "RABBITMQ_CONFIG_FILE": str(data / "rabbitmq.conf"),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_MNESIA_BASE": str(data),
+        "RABBITMQ_LOG_BASE": str(data),
+        "RABBITMQ_PID_FILE": str(data / "pid"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(data / "plugins"),
+        "RABBITMQ_CONF_ENV_FILE": str(data / "environment"),
+    }
+    (data / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\n")
+    pid = start([server], data, env=os.environ | settings)
+    wait_for("RabbitMQ (Debian: rabbitmq-server)", data, pid, lambda: listens(port))
+    return Started(f"amqp://guest:guest@127.0.0.1:{port}//", pid)
 
 
 def chromium(data: Path) -> Started:
