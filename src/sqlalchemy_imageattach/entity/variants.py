@@ -35,7 +35,7 @@ _IMG_ATTRIBUTES: Mapping[str, object] = {"loading": "lazy", "decoding": "async"}
 # What it needs of the one that is seen first.
 _PRIORITY_ATTRIBUTES: Mapping[str, object] = {"loading": "eager", "decoding": "async", "fetchpriority": "high"}
 
-_TRANSFORM_NAMES = frozenset(field.name for field in dataclasses.fields(Transform)) - {"format", "preprocessed"}
+_TRANSFORM_NAMES = frozenset(field.name for field in dataclasses.fields(Transform)) - {"format"}
 
 
 class WithVariants:

@@ -79,7 +79,6 @@ class Transform:
     :param background: a colour such as ``"#ffffff"``, for what is transparent and what is padded; by default that stays
         transparent where the type can be, and is white where it cannot
     :param first_frame: whether of an animation only its first frame is shown
-    :param preprocessed: whether a preset is made soon after the commit, by a worker, and not when first asked for
     :raises TypeError: when nothing is asked for, or a value is of another type
     :raises ValueError: when a value is none of these, or the size is beyond every limit
 
@@ -101,12 +100,11 @@ class Transform:
     quality: Literal["low", "medium", "high"] | int | None = None
     background: str | None = None
     first_frame: bool = False
-    preprocessed: bool = False
 
     def __post_init__(self) -> None:
         _check_size(self)
         _one_of("fit", self.fit, _FITS)
-        for name in ("upscale", "first_frame", "preprocessed"):
+        for name in ("upscale", "first_frame"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"expected {name} to be True or False, got {getattr(self, name)!r}")
         _check_ratio(self)
