@@ -30,6 +30,7 @@ from ..exc import InvalidImageError
 from ..instrumentation import measured
 from ..naming import SUFFIXES
 from .engines import choice
+from .engines.cost import LARGE_FILE
 from .engines.filters import DEFAULT_FILTER, FILTERS, check_filter, filter_name
 from .engines.isolation.pool import AVAILABLE, isolate
 from .engines.job import Job
@@ -236,7 +237,8 @@ def resize(
     with opened(file, policy.check_bytes) as data:
         # What is known of the file may be old, or wrong: it is not believed.
         header = _checked_header(data, policy)
-        memory = min(int(policy.max_pixels * HELD_BYTES) * (MORE if header.isolated else 1), 2**62)
+        more = MORE if header.isolated or len(data) >= LARGE_FILE else 1
+        memory = min(int(policy.max_pixels * HELD_BYTES) * more, 2**62)
         mimetype = mimetype or thumbnail_type(header.mimetype)
         job = Job(
             data,

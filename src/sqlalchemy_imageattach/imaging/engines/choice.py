@@ -24,7 +24,7 @@ from .fork_guard import vips_may_work
 from .isolation import pool
 from .job import Job
 
-__all__ = ("interest", "resize", "resize_here", "summary")
+__all__ = ("interest", "load_engines", "resize", "resize_here", "summary")
 
 
 _PILLOW_TYPES = frozenset({"application/pdf", "image/avif", "image/bmp", "image/heic"})
@@ -116,3 +116,10 @@ def summary(file: IO[bytes]) -> str | None:
     from . import pillow
 
     return pillow.summary(file)
+
+
+def load_engines() -> None:
+    """Load both engines before there is anything to do."""
+    if vips_may_work():
+        from . import vips  # noqa: F401
+    from . import pillow  # noqa: F401

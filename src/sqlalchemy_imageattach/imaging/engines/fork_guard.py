@@ -12,7 +12,7 @@ import functools
 import importlib
 import os
 
-__all__ = ("vips_may_work",)
+__all__ = ("vips_may_work", "vips_would_work")
 
 
 # The process in which libvips worked first, or None.
@@ -28,11 +28,15 @@ def _has_vips() -> bool:
     return True
 
 
+def vips_would_work() -> bool:
+    """Tell whether libvips may work in this process."""
+    return _has_vips() and _vips_process in (None, os.getpid())
+
+
 def vips_may_work() -> bool:
     """Tell whether libvips may work in this process, and takes it to do so from now on."""
     global _vips_process
-    if not _has_vips():
+    if not vips_would_work():
         return False
-    if _vips_process is None:
-        _vips_process = os.getpid()
-    return _vips_process == os.getpid()
+    _vips_process = os.getpid()
+    return True

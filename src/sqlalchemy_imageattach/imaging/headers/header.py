@@ -34,6 +34,7 @@ __all__ = (
     "budget",
     "check_metadata",
     "damaged",
+    "too_costly",
     "truncated",
     "unpack",
 )
@@ -125,6 +126,13 @@ def truncated(what: str) -> InvalidImageError:
 
 def damaged(what: str) -> InvalidImageError:
     return InvalidImageError(f"expected a well-formed image, got a damaged one: {what}", reason="damaged")
+
+
+def too_costly(what: str) -> InvalidImageError:
+    return InvalidImageError(
+        f"expected an image that costs no more than others of its size, got one that does: {what}; simplify it",
+        reason="too_costly",
+    )
 
 
 def check_metadata(size: int) -> None:

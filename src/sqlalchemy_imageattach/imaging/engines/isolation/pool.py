@@ -1,13 +1,16 @@
 """Decoding in a process of its own, so that a decoder that crashes, hangs or swells costs an error and not the server.
 
 SVG, PDF and HEIC are always decoded there: the first two are programs, of which no header tells what they cost, and
-the decoders of the third are large.  :func:`isolate` sends everything there.  A worker takes one job after another;
-each has limits on memory (``RLIMIT_DATA``, by the policy's ``max_pixels``), on processor time (``RLIMIT_CPU``), and
-on time.  What must always be true:
+the decoders of the third are large.  So is every image that may cost much, see
+:mod:`~sqlalchemy_imageattach.imaging.engines.cost`.  :func:`isolate` sends everything there.  A worker takes one job
+after another; each has limits on memory (``RLIMIT_DATA``, by the policy's ``max_pixels``), on processor time, and on
+time.  What must always be true:
 
 - Nothing that comes out of a worker is executed: the answer is JSON, the image a file that this process made, and
   passed the descriptor of.
-- A worker that failed in any way but with a clean answer is killed and not used again.
+- A worker that failed in any way but with a clean answer is killed and not used again; in place of one that died while
+  it had nothing to do, another is started.
+- Who comes first is served first, and waits for :data:`_PATIENCE` at most.
 - Callbacks are called in the process that gave them, with an image that a worker decoded.
 - Workers belong to the process that started them: a forked child forgets them, and starts its own.  They end with it,
   at the latest when their socket closes.
@@ -18,6 +21,7 @@ Where descriptors cannot be passed between processes (Windows), everything is de
 from __future__ import annotations
 
 import atexit
+import collections
 import contextlib
 import dataclasses
 import io
@@ -29,11 +33,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from ....exc import ImageAttachError, InvalidImageError, MissingDependencyError
-from ...headers.header import Header, damaged
+from ...headers.header import MORE, Header, damaged, too_costly
+from ..cost import LARGE_FILE, is_doubtful
 from ..job import Job
 from .messages import LENGTH, MEGABYTE, READY, packed, receive
 
@@ -43,8 +49,12 @@ AVAILABLE = hasattr(socket, "send_fds")
 
 _ALWAYS = frozenset({"application/pdf", "image/heic", "image/svg+xml"})
 
-# A worker that hangs without using the processor is waited for this many times longer.
-_PATIENCE = 4
+# A decoder that hangs uses no processor, and is waited for this much longer; and so long for a place.  In seconds.
+_PATIENCE = 10
+
+# Of the seconds that an image may take in all, the part that each task may take of a processor; reading the header in
+# this process, and starting a worker, take the rest.
+_SHARES = {"pdf_size": 0.2, "resize": 0.6}
 
 # What has leaked in a decoder goes with its process.
 _JOBS_OF_A_WORKER = 500
@@ -69,13 +79,14 @@ _seconds = 3
 
 
 def isolate(enabled: bool = True, *, seconds: int = 3) -> None:
-    """Decide whether all images are decoded in processes of their own; without it, only SVG, PDF and HEIC are.
+    """Decide whether all images are decoded in processes of their own; without it, only those that may cost much are.
 
-    It is a setting of the process, to be made when an application starts.  A thumbnail takes a few milliseconds longer.
+    It is a setting of the process, to be made when an application starts: workers are started at once, so that the
+    first image does not wait for one.  A thumbnail takes a few milliseconds longer.
 
     :param enabled: whether all are
-    :param seconds: how long decoding one image may take, in seconds of processor time; holds for SVG, PDF and HEIC in
-        any case
+    :param seconds: how long one image may take, in seconds of processor time, to be attached and decoded; a file of a
+        megabyte or more may take four times as long.  It holds for what is decoded in another process in any case
     :raises RuntimeError: if this platform cannot pass files between processes
     :raises ValueError: if ``seconds`` is below 1
 
@@ -90,11 +101,13 @@ def isolate(enabled: bool = True, *, seconds: int = 3) -> None:
             "images cannot be decoded in another process on this platform, as it cannot pass open files to it"
         )
     _everything, _seconds = enabled, seconds
+    if enabled:
+        _pool.warm_up()
 
 
 def handles(job: Job) -> bool:
     """Tell whether a job is to be done in a worker."""
-    return AVAILABLE and (_everything or job.header.isolated or job.header.mimetype in _ALWAYS)
+    return AVAILABLE and (_everything or job.header.isolated or job.header.mimetype in _ALWAYS or is_doubtful(job))
 
 
 def resize(job: Job) -> tuple[IO[bytes], int, int]:
@@ -136,12 +149,18 @@ class _Worker:
                 stdout=subprocess.DEVNULL,
             )
         self.jobs = 0
+        self._is_ready = False
+
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        if self._is_ready:
+            return
         self.socket.settimeout(_START_SECONDS)
-        try:
-            started = self.socket.recv(1) == READY
-        except TimeoutError:
-            started = False
-        if not started:
+        with contextlib.suppress(OSError):
+            self._is_ready = self.socket.recv(1) == READY
+        if not self._is_ready:
             status = self.stop()
             raise ImageAttachError(
                 f"expected {sys.executable!r} to be a Python that can import {_WORKER}, got the status {status}; "
@@ -166,18 +185,64 @@ class _Worker:
 
 
 class _Pool:
-    """The workers of this process."""
+    """The workers of this process, and the places in which they work."""
 
     def __init__(self) -> None:
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()
-        self.places = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
+        self._size = self._free = max(2, os.cpu_count() or 1)
+        self._waiting: collections.deque[threading.Event] = collections.deque()
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Wait for a place, in the order of those who came.
+
+        :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if there is none for too long
+        """
+        turn = threading.Event()
+        with self._lock:
+            if self._free and not self._waiting:
+                self._free -= 1
+                turn.set()
+            else:
+                self._waiting.append(turn)
+        try:
+            if not turn.wait(_PATIENCE):
+                raise InvalidImageError(
+                    f"expected a free place among {self._size} processes that decode costly images, "
+                    f"got none within {_PATIENCE} seconds; try again later",
+                    reason="busy",
+                )
+            yield
+        finally:
+            self._leave(turn)
+
+    def _leave(self, turn: threading.Event) -> None:
+        with self._lock:
+            if not turn.is_set():
+                self._waiting.remove(turn)
+            elif self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
+
+    def warm_up(self) -> None:
+        """Start workers for all places, without waiting for them."""
+        with self._lock:
+            while len(self._idle) < self._free:
+                self._idle.append(_Worker())
 
     def take(self) -> _Worker:
+        worker = None
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return _Worker()
+            while worker is None and self._idle:
+                worker = self._idle.pop()
+                if not worker.is_alive():
+                    worker.stop()
+                    worker = None
+        worker = worker or _Worker()
+        worker.wait_until_ready()
+        return worker
 
     def give_back(self, worker: _Worker) -> None:
         if worker.jobs >= _JOBS_OF_A_WORKER:
@@ -217,16 +282,17 @@ def _run(task: str, job: Job, result: IO[bytes]) -> dict[str, Any]:
 
     :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the worker says so, crashes, or reaches a limit
     """
-    pool, seconds = _pool, _seconds
+    pool = _pool
+    seconds = _SHARES[task] * _seconds * (MORE if len(job.data) >= LARGE_FILE else 1)
     left_here = {"data", "header", "preprocess", "postprocess"}
     fields = {field.name: getattr(job, field.name) for field in dataclasses.fields(job) if field.name not in left_here}
     request = {"task": task, "seconds": seconds, "header": packed(job.header), **fields}
-    with pool.places, tempfile.TemporaryFile() as source:
+    with pool.place(), tempfile.TemporaryFile() as source:
         source.write(job.data)
         source.flush()
         worker = pool.take()
         try:
-            answer = worker.ask(request, source, result, seconds * _PATIENCE)
+            answer = worker.ask(request, source, result, seconds + _PATIENCE)
         except (OSError, EOFError, ValueError) as error:
             raise _failed(job.header, worker.stop(), error, seconds) from None
         except BaseException:
@@ -242,7 +308,7 @@ def _run(task: str, job: Job, result: IO[bytes]) -> dict[str, Any]:
     return answer
 
 
-def _failed(header: Header, status: int, error: Exception, seconds: int) -> InvalidImageError:
-    if status == -signal.SIGXCPU or isinstance(error, TimeoutError):
-        return damaged(f"to decode the {header.mimetype} takes more than {seconds} seconds; simplify it")
+def _failed(header: Header, status: int, error: Exception, seconds: float) -> InvalidImageError:
+    if status in (-signal.SIGPROF, -signal.SIGXCPU) or isinstance(error, TimeoutError):
+        return too_costly(f"to decode the {header.mimetype} takes more than {seconds:g} seconds")
     return damaged(f"the decoder gave up on the {header.mimetype}, or needed too much memory; simplify it")

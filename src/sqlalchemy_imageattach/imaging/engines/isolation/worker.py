@@ -9,14 +9,15 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 from pathlib import Path
 from typing import IO, Any
 
 from ....exc import InvalidImageError, MissingDependencyError
-from ...headers.header import damaged
+from ...headers.header import too_costly
 from ...source import opened
-from ..choice import resize_here
+from ..choice import load_engines, resize_here
 from ..job import Job
 from .messages import LENGTH, READY, receive, unpacked
 
@@ -24,6 +25,7 @@ from .messages import LENGTH, READY, receive, unpacked
 def serve(descriptor: int) -> None:
     """Do jobs until the process that started this one closes its end."""
     with socket.socket(fileno=descriptor) as connection, contextlib.suppress(EOFError):
+        load_engines()
         connection.sendall(READY)
         # A stranger's image decides what decoders print.
         with Path(os.devnull).open("wb") as nowhere:
@@ -38,9 +40,9 @@ def serve(descriptor: int) -> None:
             connection.sendall(LENGTH.pack(len(answer)) + answer)
 
 
-# What libvips says when the limit on memory leaves no room for a thread's stack.
-_NO_THREAD = "Error creating thread"
-_TOO_MUCH_MEMORY = {"invalid": str(damaged("to decode it takes too much memory")), "reason": "damaged"}
+# What decoders say when the limit on memory leaves no room for a picture, or for a thread's stack.
+_TOO_MUCH_MEMORY = too_costly("to decode it takes too much memory")
+_NO_MEMORY = ("Error creating thread", "out of memory", "unable to malloc", "Insufficient memory")
 
 
 def _answered(request: dict[str, Any], source: IO[bytes], result: IO[bytes]) -> dict[str, Any]:
@@ -59,25 +61,22 @@ def _answered(request: dict[str, Any], source: IO[bytes], result: IO[bytes]) -> 
                 shutil.copyfileobj(file, result)
             return {"width": width, "height": height}
     except InvalidImageError as error:
-        if _NO_THREAD in str(error):
-            return _TOO_MUCH_MEMORY
+        if any(words in str(error) for words in _NO_MEMORY):
+            error = _TOO_MUCH_MEMORY
         return {"invalid": str(error), "reason": error.reason}
     except MissingDependencyError as error:
         return {"missing": str(error)}
     except MemoryError:
-        return _TOO_MUCH_MEMORY
+        return {"invalid": str(_TOO_MUCH_MEMORY), "reason": _TOO_MUCH_MEMORY.reason}
     except OSError as error:
         return {"failed": str(error), "errno": error.errno}
 
 
-def _limit(memory: int, seconds: int) -> None:
+def _limit(memory: int, seconds: float) -> None:
     import resource
 
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    for kind, limit in (
-        (resource.RLIMIT_DATA, memory),
-        (resource.RLIMIT_CPU, round(used.ru_utime + used.ru_stime) + seconds),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    for kind, limit in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CORE, 0)):
         _, most = resource.getrlimit(kind)
         resource.setrlimit(kind, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+    # Its signal ends the process; RLIMIT_CPU would do so too, and knows whole seconds only.
+    signal.setitimer(signal.ITIMER_PROF, seconds)
