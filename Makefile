@@ -7,6 +7,7 @@
 #   make corpus  the pictures of Pillow's own tests, 64 MB, for which a test of ours waits
 #   make docs    the documentation, in docs/_build
 #   make bench   the benchmarks                make soak     the long form of the randomised tests
+#   make mutants ARGS='serving 40'             40 small faults in a room, and which of them no test notices
 #
 # Another Python or SQLAlchemy:  make test PYTHON=python3.13 SQLALCHEMY=2.0 VENV=.venv-3.13
 
@@ -27,7 +28,7 @@ install_locked = $(call install,--require-hashes $(1))
 dev := $(VENV)/.dev-$(SQLALCHEMY)
 azurite := tests/azurite/node_modules/.package-lock.json
 
-.PHONY: demo test corpus check docs bench soak lock clean
+.PHONY: demo test corpus check docs bench soak mutants lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -56,6 +57,14 @@ docs: $(dev)
 
 bench: $(dev) $(VENV)/.bench
 	for benchmark in benchmarks/[!_]*.py; do $(bin)/python $$benchmark || exit 1; done
+
+mutants: $(dev) $(azurite) $(VENV)/mutants/.made
+	IMAGEATTACH_PYTHON=$(abspath $(bin))/python $(VENV)/mutants/bin/python tests/mutants.py $(ARGS)
+
+$(VENV)/mutants/.made: requirements/mutants.txt
+	$(PYTHON) -m venv $(VENV)/mutants
+	$(VENV)/mutants/bin/pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r requirements/mutants.txt
+	touch $@
 
 $(VENV)/.build: requirements/build.txt
 	$(PYTHON) -m venv $(VENV)
@@ -94,6 +103,7 @@ lock:
 	$(compile) -c requirements/build.txt --all-extras --no-emit-package sqlalchemy-imageattach pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(compile) -c requirements/dev.txt --no-emit-package sqlalchemy-imageattach pyproject.toml requirements/demo.in -o requirements/demo.txt
 	$(compile) -c requirements/dev.txt --no-emit-package sqlalchemy requirements/bench.in -o requirements/bench.txt
+	$(compile) requirements/mutants.in -o requirements/mutants.txt
 	$(compile) requirements/original.in -o requirements/original.txt
 	$(compile) --no-deps requirements/photos.in -o requirements/photos.txt
 	$(compile) -c requirements/dev.txt --no-deps requirements/corpus.in -o requirements/corpus.txt

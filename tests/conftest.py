@@ -26,8 +26,8 @@ from processes import Started, Unavailable
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-# Programs for the type checkers: they are read, not run.
-collect_ignore = ["typing"]
+# Programs for the type checkers, which are read, not run; and what needs an environment of its own.
+collect_ignore = ["typing", "mutants.py"]
 
 #: Where the processes of one run find each other's parts; the first one sets it.
 RUN = "IMAGEATTACH_TEST_RUN"
