@@ -85,7 +85,8 @@ def _read_by_overrides(mapper: Mapper[Any]) -> set[str] | None:
             attribute = introspection.getattr_static(mapper.class_, str(instruction.argval), None)
             if attribute is None:
                 continue
-            if instruction.argval not in mapper.column_attrs:
+            name_read = str(instruction.argval)
+            if name_read not in mapper.column_attrs:
                 return None
-            read.add(str(instruction.argval))
+            read.add(name_read)
     return read
