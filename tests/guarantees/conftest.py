@@ -23,7 +23,7 @@ class FaultyStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fails_to_put = self.fails_to_delete = False
+        self.fails_to_put = self.fails_to_get = self.fails_to_delete = False
         self.fails_to_put_after: int | None = None
 
     def put_file(self, *args: Any, **kwargs: Any) -> None:
@@ -32,6 +32,11 @@ class FaultyStore(MemoryStore):
         if self.fails_to_put or (self.fails_to_put_after is not None and self.fails_to_put_after < 0):
             raise StoreError("the disk is full")
         super().put_file(*args, **kwargs)
+
+    def get_file(self, *args: Any, **kwargs: Any) -> IO[bytes]:
+        if self.fails_to_get:
+            raise StoreError("the disk cannot be read")
+        return super().get_file(*args, **kwargs)
 
     def delete_file(self, *args: Any, **kwargs: Any) -> None:
         if self.fails_to_delete:

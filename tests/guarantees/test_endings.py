@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
+
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from models import User, picture, stored
+from models import User, UserPicture, picture, stored
+from sqlalchemy_imageattach.transactions.ledger import ledger_of
 
 RED, GREEN, BLUE = picture(color=255), picture(color=255 << 8), picture(color=255 << 16)
 
@@ -143,6 +147,30 @@ def test_a_connection_of_its_own_that_begins_with_the_session(engine, connection
     agree(GREEN)
 
 
+@by_the_connection
+def test_what_a_connection_committed_is_deleted_when_it_begins_again(joined, connection, user_id, store):
+    replace(joined, user_id, GREEN)
+    joined.commit()
+    connection.commit()
+    connection.begin()
+    assert list(stored(store).values()) == [GREEN]
+
+
+def test_a_connection_that_is_forgotten_has_committed_nothing(engine, user_id, store, make_session):
+    connection = engine.connect()
+    connection.begin()
+    session = Session(connection, join_transaction_mode="create_savepoint", info={"image_store": store})
+    replace(session, user_id, GREEN)
+    session.commit()
+    session.close()
+    with warnings.catch_warnings(action="ignore"):
+        del connection, session
+        gc.collect()
+    with make_session() as another:
+        assert another.get(User, user_id).picture.make_blob() == RED
+    assert RED in stored(store).values()
+
+
 # Commits that go wrong
 
 
@@ -185,6 +213,42 @@ def test_all_files_are_kept_when_the_connection_is_lost_during_the_commit(
     assert sorted(stored(store).values()) == sorted([RED, GREEN])
     with make_session() as another:
         assert another.get(User, user_id).picture.make_blob() == (GREEN if commits else RED)
+
+
+@pytest.mark.parametrize("commits", [False, True])
+def test_what_waits_for_a_commit_is_not_called_when_that_is_in_doubt(make_session, user_id, broken, commits):
+    session, called = make_session(), []
+    replace(session, user_id, GREEN)
+    ledger_of(session).after_commit(session, lambda: called.append(1))
+    session.flush()
+    broken(commits=commits, is_disconnect=True)
+    with pytest.raises(OperationalError):
+        session.commit()
+    session.close()
+    with make_session() as another:
+        another.get(User, user_id)
+        another.commit()
+    assert called == []
+
+
+def test_what_a_failed_flush_noted_is_not_put_by_the_next_one(make_session, user_id, store, agree):
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    session = make_session()
+    session.add(user := User())
+    user.picture.from_blob(GREEN)
+    event.listen(UserPicture, "after_insert", fail)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            session.flush()
+    finally:
+        event.remove(UserPicture, "after_insert", fail)
+    session.rollback()
+    store.fails_to_put = True
+    session.add(User())
+    session.commit()
+    agree(RED)
 
 
 def test_a_commit_that_the_database_refused_is_a_rollback(make_session, user_id, broken, agree):
@@ -250,6 +314,25 @@ def test_a_listener_that_fails_after_the_commit_leaves_every_row_its_file(make_s
 
 
 # Two-phase commit
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_all_files_are_kept_when_the_connection_is_lost_during_a_prepare(
+    make_session, user_id, store, engine, monkeypatch
+):
+    session = make_session(twophase=True)
+    replace(session, user_id, GREEN)
+    session.flush()
+
+    def break_down(connection, identifier):
+        raise engine.dialect.dbapi.OperationalError("the connection broke")
+
+    monkeypatch.setattr(engine.dialect, "do_prepare_twophase", break_down)
+    monkeypatch.setattr(engine.dialect, "is_disconnect", lambda *_: True)
+    with pytest.raises(Exception, match="the connection broke"):
+        session.commit()
+    session.close()
+    assert sorted(stored(store).values()) == sorted([RED, GREEN])
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

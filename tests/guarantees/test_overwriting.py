@@ -6,6 +6,7 @@ import gc
 import tempfile
 
 import pytest
+from sqlalchemy.orm import Session
 
 from models import User, picture
 
@@ -71,6 +72,59 @@ def test_a_put_that_fails_puts_the_old_bytes_back(session, attach, agree, store)
         attach(session, GREEN)
     store.fails_to_put_after = None
     session.rollback()
+    agree(RED)
+
+
+def test_bytes_that_cannot_be_read_are_not_overwritten(session, attach, agree, store):
+    store.fails_to_get = True
+    with pytest.raises(OSError, match="cannot be read"):
+        attach(session, GREEN)
+    store.fails_to_get = False
+    session.rollback()
+    agree(RED)
+
+
+def test_what_several_sessions_of_a_connection_overwrote_is_put_back_to_the_first_state(engine, store, attach, agree):
+    with engine.connect() as connection:
+        connection.begin()
+        for blob in (GREEN, BLUE):
+            with Session(connection, join_transaction_mode="create_savepoint", info={"image_store": store}) as session:
+                attach(session, blob)
+                session.commit()
+        connection.rollback()
+    agree(RED)
+
+
+def test_what_several_sessions_overwrote_in_a_savepoint_is_put_back_to_the_state_before_it(
+    engine, store, attach, agree
+):
+    def join(connection, blob):
+        with Session(connection, join_transaction_mode="create_savepoint", info={"image_store": store}) as session:
+            attach(session, blob)
+            session.commit()
+
+    with engine.connect() as connection:
+        connection.begin()
+        join(connection, GREEN)
+        savepoint = connection.begin_nested()
+        for blob in (BLUE, RED, BLUE):
+            join(connection, blob)
+        savepoint.rollback()
+        connection.commit()
+    agree(GREEN)
+
+
+def test_a_forgotten_session_that_overwrote_outside_and_inside_of_a_savepoint_leaves_the_committed_bytes(
+    make_session, attach, agree
+):
+    forgotten = make_session.unmanaged()
+    attach(forgotten, GREEN)
+    savepoint = forgotten.begin_nested()
+    attach(forgotten, BLUE)
+    del forgotten, savepoint
+    gc.collect()
+    with make_session() as another:
+        another.get(User, 0)
     agree(RED)
 
 
