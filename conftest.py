@@ -26,6 +26,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture(autouse=True)
+def _requests_end_with_their_test() -> Iterator[None]:
+    """An answer of a framework's test client that a test does not close is of no concern to the next test."""
+    from sqlalchemy_imageattach.serving.hosts import set_base_url
+
+    with set_base_url("/"):
+        yield
+
+
+@pytest.fixture(autouse=True)
 def _doctest_names(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A docstring's example may take these for granted, beside a folder of its own.
 
