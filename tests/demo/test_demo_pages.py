@@ -199,7 +199,8 @@ def test_all_of_it_works_without_javascript(gallery: Gallery, scriptless: Page) 
     assert "holiday.png" in page.locator(".alert").inner_text()
     page.get_by_role("link", name="Back, to try another").click()
     page.set_input_files("#picture", picture("ann.png", jpeg(2)))
-    page.get_by_role("button", name="Replace", exact=True).click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Replace", exact=True).click()
     url = gallery.picture_of(1)
     assert url is not None
     assert gallery.ask(url).body == jpeg(2)
