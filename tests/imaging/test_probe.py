@@ -98,6 +98,14 @@ def test_svg_may_have_any_encoding_and_a_prologue(encoding: str) -> None:
     assert probe(io.BytesIO(text.encode(encoding))) == ImageInfo(7, 5, "image/svg+xml", 1)
 
 
+@pytest.mark.parametrize("encoding", ["utf-7", "ebcdic", "shift_jis", "idna", "punycode", "zip", "undefined"])
+def test_svg_in_an_encoding_that_is_not_read_is_refused(encoding: str) -> None:
+    declaration = f'<?xml version="1.0" encoding="{encoding}"?>'
+    with pytest.raises(InvalidImageError) as refused:
+        probe(io.BytesIO(declaration.encode() + pictures.svg('width="7" height="5"').getvalue()))
+    assert refused.value.reason == "damaged"
+
+
 @pytest.mark.parametrize(
     "style",
     [

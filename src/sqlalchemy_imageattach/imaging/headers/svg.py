@@ -100,8 +100,18 @@ def _root(data: memoryview) -> tuple[str | None, int, dict[str, str]]:
     parser.StartElementHandler = start
     parser.EntityDeclHandler = _Prolog(content).entity
     with contextlib.suppress(_RootSeen, expat.ExpatError):
-        parser.Parse(content, True)
+        _parse(parser, content)
     return found, at, attributes
+
+
+def _parse(parser: expat.XMLParserType, content: bytes) -> None:
+    try:
+        parser.Parse(content, True)
+    except InvalidImageError:
+        raise
+    except (LookupError, ValueError) as error:
+        # Python looks encodings up for expat: some it doesn't know, and some are not one byte for one character.
+        raise damaged(f"the XML is in an encoding that is not read ({error}); save it as UTF-8") from None
 
 
 # What the start tag of the root consists of, and those of its attributes that give the drawing its size and place.
@@ -199,7 +209,7 @@ def read(data: memoryview) -> Header:
     parser.ProcessingInstructionHandler = document.instruction
     parser.buffer_text = True
     try:
-        parser.Parse(content, True)
+        _parse(parser, content)
     except expat.ExpatError as error:
         if error.code in _CUT_OFF:
             raise truncated("the SVG ends before its root element does") from None
