@@ -67,8 +67,6 @@ class InvalidImageError(ImageAttachError, ValueError):
             "damaged",  # a decoder gave up on it
             "too_costly",  # takes more memory or processor time than a file of its size may
             "busy",  # too many costly images are being decoded: the one reason that may be gone in a minute
-            "unsupported_type",  # a known type, and what reads it is not installed; the message names it
-            "unsafe",  # an SVG that acts, or refers to something outside itself
             "too_many_bytes",
             "too_many_pixels",
             "too_many_frames",  # frames x width x height
