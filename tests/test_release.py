@@ -48,6 +48,7 @@ with Session(engine, info={"image_store": MemoryStore()}) as session:
     user.picture.generate_thumbnail(width=150)
     session.commit()
     print(__version__, sorted(image.size for image in user.picture))
+engine.dispose()
 """
 
 
