@@ -19,10 +19,17 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 from sqlalchemy_imageattach import instrumentation
 
 ROOT = Path(__file__).parent.parent
+# The chapters of the guide are one program, in the order of the table of contents.
+GUIDE = [
+    ROOT / f"docs/{name}.md" for name in re.findall(r"^guide/\w+$", (ROOT / "docs/index.md").read_text(), re.MULTILINE)
+]
 DOCUMENTS = [
-    path
-    for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
-    if re.search("```(python|console)", path.read_text())
+    GUIDE,
+    *(
+        [path]
+        for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
+        if path not in GUIDE and re.search("```(python|console)", path.read_text())
+    ),
 ]
 
 
@@ -46,17 +53,24 @@ def run_console(example: Example) -> str | None:
 SYBIL = Sybil(parsers=[PythonCodeBlockParser(), CodeBlockParser("console", run_console), SkipParser()])
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_chapter_is_in_the_table_of_contents():
+    assert set(GUIDE) == set((ROOT / "docs/guide").iterdir())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda paths: str(paths[0].relative_to(ROOT)))
 def test_the_blocks_of_a_document_run_one_after_the_other(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(instrumentation, "_subscribers", ())  # what subscribes does so for this document
-    parsed = SYBIL.parse(document)
-    parsed.namespace["__name__"] = "__main__"  # as a program that stands in a file of its own
+    namespace = {"__name__": "__main__"}  # as a program that stands in a file of its own
     # What other tests have left current is nothing to a document.
     context = contextvars.Context()
-    for example in parsed.examples():
-        with contextlib.suppress(unittest.SkipTest):  # <!-- skip: next -->
-            context.run(example.evaluate)
+    for path in document:
+        parsed = SYBIL.parse(path)
+        parsed.namespace.update(namespace)
+        for example in parsed.examples():
+            with contextlib.suppress(unittest.SkipTest):  # <!-- skip: next -->
+                context.run(example.evaluate)
+        namespace = parsed.namespace
 
 
 def test_every_test_that_the_guarantees_name_is_there():

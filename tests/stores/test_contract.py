@@ -89,8 +89,8 @@ class TestStoreWrittenWithTheGuide(StoreContract):
 
 @pytest.fixture(scope="module")
 def documented() -> dict[str, Any]:
-    """What docs/stores.md defines."""
-    document = Sybil(parsers=[PythonCodeBlockParser()]).parse(Path(__file__).parents[2] / "docs" / "stores.md")
+    """What docs/writing_a_store.md defines."""
+    document = Sybil(parsers=[PythonCodeBlockParser()]).parse(Path(__file__).parents[2] / "docs" / "writing_a_store.md")
     document.namespace["__name__"] = __name__
     for example in document.examples():
         example.evaluate()
