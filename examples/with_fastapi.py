@@ -72,7 +72,8 @@ app.add_middleware(store.asgi_middleware)
 
 @app.exception_handler(InvalidImageError)
 async def refuse(request: Request, error: InvalidImageError) -> JSONResponse:
-    return JSONResponse({"reason": error.reason, "detail": str(error)}, 422)
+    status = 503 if error.reason == "busy" else 422
+    return JSONResponse({"reason": error.reason, "detail": str(error)}, status)
 
 
 @app.get("/users")

@@ -95,7 +95,8 @@ async def list_rows(db_session: AsyncSession) -> list[UserPicture]:
 
 
 def refuse(request: Request[Any, Any, Any], error: InvalidImageError) -> Response[dict[str, str]]:
-    return Response({"reason": error.reason, "detail": str(error)}, status_code=422)
+    status = 503 if error.reason == "busy" else 422
+    return Response({"reason": error.reason, "detail": str(error)}, status_code=status)
 
 
 api = Litestar(

@@ -71,7 +71,7 @@ def attach(title: str, upload: UploadFile) -> Response:
         try:
             photo.image.from_file(upload)
         except InvalidImageError as error:
-            return PlainTextResponse(str(error), 422)
+            return PlainTextResponse(str(error), 503 if error.reason == "busy" else 422)
         photo.image.generate_thumbnail(width=240)
         session.commit()
     return RedirectResponse("/", 303)

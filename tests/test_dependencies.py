@@ -95,6 +95,34 @@ def test_spans_without_opentelemetry_say_what_to_install():
     assert answer.stdout == "spans need OpenTelemetry: pip install opentelemetry-api\n"
 
 
+@pytest.mark.parametrize(
+    ("data", "package"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "SQLAlchemy-ImageAttach[heif]"),
+        (b"%PDF-1.7\n%%EOF", "SQLAlchemy-ImageAttach[pdf]"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="48"/>', "pyvips[binary]"),
+    ],
+)
+def test_an_image_whose_reader_is_not_installed_is_refused_and_the_package_named(data, package):
+    answer = run(f"""
+        sys.modules["pyvips"] = None
+        import io, models
+        from sqlalchemy_imageattach import InvalidImageError
+        from sqlalchemy_imageattach.imaging import ImageInfo, probe, resize
+        from sqlalchemy_imageattach.stores.memory import MemoryStore
+        for call in (
+            lambda: probe(io.BytesIO({data!r})),
+            lambda: resize(io.BytesIO({data!r}), ImageInfo(64, 48, "image/png"), 32, 24),
+            lambda: models.User().picture.from_blob({data!r}, store=MemoryStore()),
+        ):
+            try:
+                print(call())
+            except InvalidImageError as error:
+                print(error.reason, "pip install '{package}'" in str(error))
+    """)
+    assert (answer.stdout, answer.stderr) == ("unsupported_type True\n" * 3, "")
+
+
 def test_no_requirement_has_an_upper_bound():
     every = [PROJECT["dependencies"], *EXTRAS.values()]
     bounded = [each for group in every for each in group if any(sign in each for sign in ("<", "==", "~=", "!="))]

@@ -63,8 +63,10 @@ class InvalidImageError(ImageAttachError, ValueError):
             "empty",  # no bytes at all
             "unknown_type",  # not an image of a type that is known
             "type_not_allowed",  # a known type, but the policy does not want it
+            "unsupported_type",  # a known type, but what reads it is not installed; the message names the extra
             "truncated",  # ends before its end marker or its declared length
             "damaged",  # a decoder gave up on it
+            "unsafe",  # an SVG that, opened by itself, runs scripts or loads something from elsewhere
             "too_costly",  # takes more memory or processor time than a file of its size may
             "busy",  # too many costly images are being decoded: the one reason that may be gone in a minute
             "too_many_bytes",

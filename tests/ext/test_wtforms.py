@@ -15,6 +15,7 @@ from databases import make_engine
 from ext.application import Base, User
 from models import picture
 from sqlalchemy_imageattach.context import store_context
+from sqlalchemy_imageattach.exc import InvalidImageError
 from sqlalchemy_imageattach.ext.wtforms import ImageField
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
@@ -62,6 +63,10 @@ def test_what_the_attribute_would_refuse_is_refused_with_a_sentence(content, mes
     form = ProfileForm(filled(content))
     assert not form.validate()
     assert form.errors == {"picture": [message]}
+
+
+def test_there_is_a_sentence_for_every_reason_that_an_upload_may_have():
+    assert ImageField.messages.keys() == InvalidImageError.REASONS - {"target_too_large"}
 
 
 @pytest.mark.parametrize("make", [FileStorage, UploadFile])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -25,6 +26,7 @@ from sqlalchemy_imageattach.audit import verify
 from sqlalchemy_imageattach.concurrency import outcome_of
 from sqlalchemy_imageattach.entity import Image, ImageSet, image_attachment
 from sqlalchemy_imageattach.exc import InvalidImageError, StoreError
+from sqlalchemy_imageattach.imaging.engines.isolation import pool
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.tasks import ImageTasks, enqueue
 
@@ -185,6 +187,43 @@ def test_a_fault_that_passes_is_tried_again_and_one_that_does_not_is_not(images,
     damaged = images.thumbnails(user.picture, ratios=[10**6])
     with pytest.raises(InvalidImageError):
         run(damaged)
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All processes that decode costly images are taken."""
+    monkeypatch.setattr(pool, "_PATIENCE", 0.01)
+    with contextlib.ExitStack() as stack:
+        for _ in range(pool._pool._size):
+            stack.enter_context(pool._pool.place())
+        yield
+
+
+@pytest.fixture
+def drawing(session, store) -> User:
+    session.add(user := User())
+    user.picture.from_blob(b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="48"/>', store=store)
+    session.commit()
+    return user
+
+
+@pytest.mark.usefixtures("busy")
+def test_an_image_that_finds_no_place_to_be_decoded_is_tried_again(images, run, drawing):
+    task = images.thumbnails(drawing.picture, widths=[16])
+    with pytest.raises(Retry) as raised:
+        run(task)
+    assert raised.value.exc.reason == "busy"
+    assert 1 <= raised.value.when <= 600
+    with pytest.raises(InvalidImageError, match="free place"):
+        run(task, retries=10)
+
+
+@pytest.mark.usefixtures("busy", "drawing")
+def test_a_part_with_an_image_that_finds_no_place_is_tried_again_and_says_so_at_last(images, run):
+    (part,) = images.rebuilding("old", UserPicture, widths=[16])
+    with pytest.raises(Retry):
+        run(part)
+    assert "free place" in run(part, retries=10)["failed"][0]["error"]
 
 
 class Keys(DeclarativeBase):

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NamedTuple, cast
 
-from ..exc import InvalidImageError, MissingDependencyError, StoreError
+from ..exc import InvalidImageError, StoreError
 from ..file import BLOCK_SIZE, FileProxy, is_seekable, spooled
 from ..imaging import probe
 from ..imaging.policy import ANYTHING
@@ -108,8 +108,6 @@ class Copier:
         except InvalidImageError as error:
             if error.reason in {"empty", "truncated"}:
                 raise StoreError(errno.EIO, f"what {self.source!r} has is no whole image: {error}") from error
-        except MissingDependencyError:
-            pass
 
     def _is_there(self, key: FileKey) -> bool:
         return self._is_same(key) if self.verify else holds(self.destination, self._name(key))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..exc import InvalidImageError, MissingDependencyError
+from ..exc import InvalidImageError
 from ..imaging import ImagePolicy
 from ..imaging.formats import read_header, sniff
 from ..imaging.policy import ANYTHING
@@ -35,7 +35,7 @@ class Inspection:
     profile: str | None = None
     #: Whether the default policy accepts it.
     is_accepted: bool = False
-    #: If not, why: one of ``InvalidImageError.REASONS``, or ``"missing_dependency"``.
+    #: If not, why: one of ``InvalidImageError.REASONS``.
     reason: str | None = None
     #: The same as a sentence.
     error: str | None = None
@@ -82,8 +82,6 @@ def inspect_file(path: Path) -> Inspection:
                 seen.profile = pillow.profile_name(data, header.mimetype)
         except InvalidImageError as error:
             seen.reason, seen.error = error.reason, str(error)
-        except MissingDependencyError as error:
-            seen.reason, seen.error = "missing_dependency", str(error)
         else:
             seen.is_accepted = True
     return seen

@@ -77,8 +77,7 @@ def probe(file: IO[bytes], policy: ImagePolicy = _DEFAULT_POLICY) -> ImageInfo:
     :returns: width and height as a browser shows them, the type, and the number of frames
     :raises TypeError: if the file cannot be read and sought
     :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is empty, not an image, damaged, truncated or not
-        accepted
-    :raises ~sqlalchemy_imageattach.exc.MissingDependencyError: if its type needs an extra that is not installed
+        accepted, or what reads its type is not installed
 
     >>> import io
     >>> probe(io.BytesIO(b'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"/>'))

@@ -5,13 +5,16 @@ That is its size as a browser shows it, and whether it is all there.  Declared t
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import re
 from collections.abc import Callable
 
 from ..exc import InvalidImageError
 from . import pdf
 from .headers import bmp, gif, isobmff, jpeg, png, svg, tiff, webp
-from .headers.header import PAST_THE_END, Header, damaged, truncated
+from .headers.header import PAST_THE_END, Header, damaged, truncated, unsupported
+from .types import READERS
 
 __all__ = ("read_header", "sniff")
 
@@ -55,14 +58,17 @@ def sniff(data: memoryview) -> str:
 
 
 def read_header(data: memoryview, mimetype: str) -> Header:
-    """Read the header of an image, and checks that the image is whole.
+    """Read the header of an image, and check that the image is whole.
 
     :param data: the whole file
     :param mimetype: what :func:`sniff` has found
     :returns: what the header tells
-    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the file is truncated or damaged
-    :raises ~sqlalchemy_imageattach.exc.MissingDependencyError: if the type needs an extra that is not installed
+    :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if the file is truncated or damaged, or what reads its type
+        is not installed
     """
+    module, package = READERS.get(mimetype, (None, ""))
+    if module is not None and not _is_installed(module):
+        raise unsupported(mimetype, package)
     try:
         header = _READERS[mimetype](data)
     except PAST_THE_END:
@@ -70,6 +76,11 @@ def read_header(data: memoryview, mimetype: str) -> Header:
     if header.width < 1 or header.height < 1:
         raise damaged(f"its size is {header.width}x{header.height} pixels")
     return header
+
+
+@functools.cache
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 _READERS: dict[str, Callable[[memoryview], Header]] = {

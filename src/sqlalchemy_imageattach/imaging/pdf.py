@@ -5,11 +5,8 @@ Even that takes an interpreter of PDF, so it happens in a process of its own, wh
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import re
 
-from ..exc import MissingDependencyError
 from .engines import pdfium
 from .engines.isolation import pool
 from .headers.header import Header, damaged, truncated
@@ -22,16 +19,9 @@ _END_WITHIN = 2048
 
 
 def read(data: memoryview) -> Header:
-    if not _has_pypdfium2():
-        raise MissingDependencyError("PDF needs an extra: pip install 'SQLAlchemy-ImageAttach[pdf]'")
     if not _END.search(data, max(0, len(data) - _END_WITHIN)):
         raise truncated("the PDF has no end marker")
     width, height = pool.pdf_size(data) if pool.AVAILABLE else pdfium.size(data)
     if not (width < 2**31 and height < 2**31):
         raise damaged(f"the size of its first page is {width:g}x{height:g} points")
     return Header("application/pdf", max(1, round(width)), max(1, round(height)))
-
-
-@functools.cache
-def _has_pypdfium2() -> bool:
-    return importlib.util.find_spec("pypdfium2") is not None

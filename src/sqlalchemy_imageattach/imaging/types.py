@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = (
     "ALL_TYPES",
     "ANIMATED_TYPES",
+    "READERS",
     "VECTOR_TYPES",
     "thumbnail_type",
 )
@@ -31,6 +32,13 @@ ALL_TYPES = frozenset(
         "image/webp",
     }
 )
+
+#: The module that reads a type that not every installation reads, and what to install for it.
+READERS = {
+    "application/pdf": ("pypdfium2", "SQLAlchemy-ImageAttach[pdf]"),
+    "image/heic": ("pillow_heif", "SQLAlchemy-ImageAttach[heif]"),
+    "image/svg+xml": ("pyvips", "pyvips[binary]"),
+}
 
 #: Types without pixels of their own.
 VECTOR_TYPES = frozenset({"application/pdf", "image/svg+xml"})

@@ -17,16 +17,17 @@ from ..entity import Image
 from ..entity.image_set import BaseImageSet
 from ..entity.query import place_of
 from ..entity.thumbnails import WantedSize
-from ..exc import MissingDependencyError
+from ..exc import InvalidImageError, MissingDependencyError
 from ..migration import migrate_class
 from ..rebuilding import make_thumbnails
 from ..store import Store
-from .partitions import PASSING, Operations
+from .partitions import PASSING, Operations, passes
 
 try:
     from celery import Celery
     from celery.canvas import Signature
     from celery.exceptions import SoftTimeLimitExceeded
+    from celery.utils.time import get_exponential_backoff_interval
 except ImportError:
     raise MissingDependencyError("Celery needs an extra: pip install 'SQLAlchemy-ImageAttach[celery]'") from None
 
@@ -34,6 +35,9 @@ __all__ = ("PARTITION_SIZE", "ImageTasks")
 
 #: How many rows a part of a migration or of an audit has, by default: that much is done again after a kill.
 PARTITION_SIZE = 10_000
+
+# Seconds between two tries.
+_LONGEST_WAIT = 600
 
 _OPTIONS: dict[str, Any] = {
     # A message is let go when the task has been done, and not when a worker is killed before.
@@ -44,7 +48,7 @@ _OPTIONS: dict[str, Any] = {
     "autoretry_for": (*PASSING, SoftTimeLimitExceeded),
     "max_retries": 10,
     "retry_backoff": True,
-    "retry_backoff_max": 600,
+    "retry_backoff_max": _LONGEST_WAIT,
     "retry_jitter": True,
     "serializer": "json",
     "shared": False,
@@ -268,7 +272,14 @@ class ImageTasks:
 def _registered(app: Celery, name: str, function: Callable[..., Any]) -> Any:
     def run(task: Any, **arguments: Any) -> Any:
         is_last_try = bool(task.request.retries >= task.max_retries)
-        return function(is_last_try, **arguments)
+        try:
+            return function(is_last_try, **arguments)
+        except InvalidImageError as error:
+            if not passes(error):
+                raise
+            # Celery chooses what to try again by classes, and this is a matter of the reason.
+            wait = get_exponential_backoff_interval(1, task.request.retries, _LONGEST_WAIT, full_jitter=True)
+            raise task.retry(exc=error, countdown=max(1, wait)) from error
 
     return app.task(name=f"sqlalchemy_imageattach.{name}", bind=True, **_OPTIONS)(run)
 

@@ -22,12 +22,13 @@ from ..audit import verify
 from ..bulk.keys import KeyRange, class_name, key_from_json, key_to_json
 from ..concurrency import outcome_of
 from ..entity import Image
+from ..exc import InvalidImageError
 from ..migration import migrate_class
 from ..naming import FileKey
 from ..rebuilding import make_thumbnails
 from ..store import Store, check_store, is_missing
 
-__all__ = ("PASSING", "Operations")
+__all__ = ("PASSING", "Operations", "passes")
 
 logger = logging.getLogger("sqlalchemy_imageattach")
 
@@ -40,6 +41,16 @@ PASSING = (
     exc.TimeoutError,
     StaleDataError,
 )
+
+
+def passes(error: Exception) -> bool:
+    """Tell whether a fault may pass, so that the same thing is worth another try.
+
+    :param error: what was raised
+    """
+    if isinstance(error, InvalidImageError):
+        return error.reason == "busy"
+    return isinstance(error, PASSING) and not (isinstance(error, OSError) and is_missing(error))
 
 
 class Operations:
@@ -237,8 +248,7 @@ class _Failures:
         self.found: list[dict[str, Any]] = []
 
     def add(self, image: Image, error: Exception) -> None:
-        does_pass = isinstance(error, PASSING) and not (isinstance(error, OSError) and is_missing(error))
-        if does_pass and not self._is_last_try:
+        if passes(error) and not self._is_last_try:
             raise error
         state: Any = inspect(image)
         key, _ = outcome_of(FileKey.of, image)  # pyright: ignore[reportArgumentType]

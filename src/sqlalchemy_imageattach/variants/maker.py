@@ -28,7 +28,7 @@ from functools import lru_cache, partial
 from typing import IO, Final
 from urllib.parse import quote
 
-from ..exc import ImageNotFoundError, InvalidImageError, MissingDependencyError
+from ..exc import ImageNotFoundError, InvalidImageError
 from ..file import seekable
 from ..imaging import ImagePolicy
 from ..naming import FileKey, folder_of_variants, name_of
@@ -46,6 +46,9 @@ _log = logging.getLogger(__name__)
 # How long it is remembered that an original does not decode, in seconds, and of how many variants.
 _SECONDS_REFUSED = 600.0
 _REFUSED = 1024
+
+# What is said of an image that may be decoded in a minute, or elsewhere.
+_NO_FAULT_OF_THE_IMAGE = frozenset({"busy", "unsupported_type"})
 
 _NO_STORE: Final = ("Cache-Control", "no-store")
 
@@ -185,13 +188,16 @@ class Variants:
                 if not _has(store, signed.key) and not self._adopted(store, signed):
                     self._put(store, signed)
         except InvalidImageError as error:
+            if error.reason in _NO_FAULT_OF_THE_IMAGE:
+                _log.warning("%r is not made: %s", name_of(signed.key), error)
+                raise NotServed(503, [("Retry-After", "5"), _NO_STORE]) from error
             with self._lock:
                 self._refused[signed.key] = time.monotonic() + _SECONDS_REFUSED
                 while len(self._refused) > _REFUSED:
                     self._refused.popitem(last=False)
             raise _undecodable() from error
-        except (OSError, MissingDependencyError) as error:
-            if isinstance(error, OSError) and is_missing(error):
+        except OSError as error:
+            if is_missing(error):
                 raise NotServed(404, [_NO_STORE]) from error
             _log.exception("%r cannot be made", name_of(signed.key))
             raise NotServed(503, [("Retry-After", "5"), _NO_STORE]) from error

@@ -18,8 +18,9 @@ from __future__ import annotations
 import dataclasses
 from typing import IO
 
-from ...exc import MissingDependencyError
+from ..headers.header import unsupported
 from ..source import opened
+from ..types import READERS
 from .fork_guard import vips_may_work
 from .isolation import pool
 from .job import Job
@@ -90,7 +91,7 @@ def resize_here(job: Job) -> tuple[IO[bytes], int, int]:
 
         return pillow.encode(job, *vips.pixels(job))
     if job.header.mimetype == "image/svg+xml":
-        raise MissingDependencyError("SVG needs libvips: pip install 'pyvips[binary]'")
+        raise unsupported(job.header.mimetype, READERS[job.header.mimetype][1])
     from . import pillow
 
     return pillow.resize(job)

@@ -34,11 +34,11 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from ...exc import ImageAttachError, InvalidImageError, MissingDependencyError
+from ...exc import ImageAttachError, InvalidImageError
 from ..headers import colors, gif, jpeg, png
-from ..headers.header import Frame
+from ..headers.header import Frame, unsupported
 from ..source import ViewReader
-from ..types import VECTOR_TYPES
+from ..types import READERS, VECTOR_TYPES
 from . import bitmaps, pdfium
 from .composing import composed
 from .encoding import encoded
@@ -156,8 +156,6 @@ def profile_name(data: memoryview, mimetype: str) -> str | None:
         image = _opened_by_type(io.BufferedReader(ViewReader(data)), mimetype)
         profile = image.info.get("icc_profile")
         return ImageCms.getProfileDescription(io.BytesIO(profile)).strip() if profile else None
-    except MissingDependencyError:
-        raise
     except Exception:  # nearly anything, on bad bytes
         return "unreadable"
 
@@ -199,7 +197,7 @@ def _opened_by_type(file: IO[bytes], mimetype: str) -> Image.Image:
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
-        raise MissingDependencyError("HEIC needs an extra: pip install 'SQLAlchemy-ImageAttach[heif]'") from None
+        raise unsupported(mimetype, READERS[mimetype][1]) from None
     image: Image.Image = HeifImageFile(file)  # type: ignore[no-untyped-call]
     return image
 
@@ -379,7 +377,7 @@ def _translating(job: Job) -> Iterator[None]:
     """Turn what decoders raise on bad bytes, which is nearly anything, into one error."""
     try:
         yield
-    except (InvalidImageError, MissingDependencyError, MemoryError):
+    except (InvalidImageError, MemoryError):
         raise
     except Exception as error:
         raise undecodable(job.header, error) from error

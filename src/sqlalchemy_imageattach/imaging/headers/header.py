@@ -37,6 +37,7 @@ __all__ = (
     "too_costly",
     "truncated",
     "unpack",
+    "unsupported",
 )
 
 unpack = struct.unpack_from
@@ -132,6 +133,19 @@ def too_costly(what: str) -> InvalidImageError:
     return InvalidImageError(
         f"expected an image that costs no more than others of its size, got one that does: {what}; simplify it",
         reason="too_costly",
+    )
+
+
+def unsupported(mimetype: str, package: str) -> InvalidImageError:
+    """The error for a type whose reader is not installed.
+
+    :param mimetype: the type
+    :param package: what to install, as pip takes it
+    """
+    return InvalidImageError(
+        f"expected an image of a type that is read here, got {mimetype}, whose reader is not installed: "
+        f"pip install '{package}'",
+        reason="unsupported_type",
     )
 
 

@@ -6,12 +6,9 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import itertools
 from collections.abc import Iterator
 
-from ...exc import MissingDependencyError
 from . import av1, colors
 from .header import HELD_BYTES, MORE, Budget, Header, budget, damaged, truncated, unpack
 
@@ -43,14 +40,7 @@ def read_avif(data: memoryview) -> Header:
     return _read(data, "image/avif")
 
 
-@functools.cache
-def _has_pillow_heif() -> bool:
-    return importlib.util.find_spec("pillow_heif") is not None
-
-
 def read_heic(data: memoryview) -> Header:
-    if not _has_pillow_heif():
-        raise MissingDependencyError("HEIC needs an extra: pip install 'SQLAlchemy-ImageAttach[heif]'")
     return _read(data, "image/heic")
 
 

@@ -37,7 +37,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from ....exc import ImageAttachError, InvalidImageError, MissingDependencyError
+from ....exc import ImageAttachError, InvalidImageError
 from ...headers.header import MORE, Header, damaged, too_costly
 from ..cost import LARGE_FILE, is_doubtful
 from ..job import Job
@@ -301,8 +301,6 @@ def _run(task: str, job: Job, result: IO[bytes]) -> dict[str, Any]:
         pool.give_back(worker)
     if "invalid" in answer:
         raise InvalidImageError(str(answer["invalid"]), reason=str(answer["reason"]))
-    if "missing" in answer:
-        raise MissingDependencyError(str(answer["missing"]))
     if "failed" in answer:
         raise OSError(answer.get("errno"), str(answer["failed"]))
     return answer

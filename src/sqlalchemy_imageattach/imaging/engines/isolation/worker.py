@@ -14,7 +14,7 @@ import socket
 from pathlib import Path
 from typing import IO, Any
 
-from ....exc import InvalidImageError, MissingDependencyError
+from ....exc import InvalidImageError
 from ...headers.header import too_costly
 from ...source import opened
 from ..choice import load_engines, resize_here
@@ -64,8 +64,6 @@ def _answered(request: dict[str, Any], source: IO[bytes], result: IO[bytes]) -> 
         if any(words in str(error) for words in _NO_MEMORY):
             error = _TOO_MUCH_MEMORY
         return {"invalid": str(error), "reason": error.reason}
-    except MissingDependencyError as error:
-        return {"missing": str(error)}
     except MemoryError:
         return {"invalid": str(_TOO_MUCH_MEMORY), "reason": _TOO_MUCH_MEMORY.reason}
     except OSError as error:
