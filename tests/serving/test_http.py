@@ -134,6 +134,7 @@ def test_if_modified_since(server: Server) -> None:
     modified = server.get(f"/images/{SMALL_NAME}").headers["last-modified"]
     assert server.get(f"/images/{SMALL_NAME}", If_Modified_Since=modified).status == 304
     assert server.get(f"/images/{SMALL_NAME}", If_Modified_Since=LONG_AGO).status == 200
+    assert server.get(f"/images/{SMALL_NAME}", If_Modified_Since="Fri, 01 Jan 2100 00:00:00 GMT").status == 304
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import pytest
 from keys import get
 
 from sqlalchemy_imageattach.exc import ImageNotFoundError, StoreError
-from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.naming import FileKey, name_of
 from sqlalchemy_imageattach.serving.resources import Folder
 from sqlalchemy_imageattach.stores import fs
 from sqlalchemy_imageattach.stores.fs import FileSystemStore, HttpExposedFileSystemStore
@@ -415,6 +415,16 @@ def test_what_is_behind_a_link_is_not_listed_and_the_link_is(
         file.remove()
     # It is read where it is.
     assert get(store) == b"bytes"
+
+
+def test_of_a_link_in_the_place_of_a_file_the_link_is_deleted(store: FileSystemStore, tmp_path: Path) -> None:
+    store.put_key(io.BytesIO(b"bytes"), KEY, False)
+    file, elsewhere = tmp_path / "images" / name_of(KEY), tmp_path / "elsewhere"
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
+    store.delete_key(KEY)
+    assert elsewhere.read_bytes() == b"bytes"
+    assert not file.is_symlink()
 
 
 def test_folder_at_the_top_that_cannot_be_read_ends_no_listing(
