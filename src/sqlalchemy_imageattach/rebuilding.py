@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from functools import partial
 from os import PathLike
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import not_, or_
 from sqlalchemy.exc import IntegrityError
@@ -37,7 +37,7 @@ from .bulk.stretches import Stretch, job_of, log_passed_over, stretches
 from .concurrency import side_by_side
 from .entity import Image
 from .entity.attaching import Incoming, insert_image
-from .entity.thumbnails import WantedSize, find_made, inherited_values, lock_and_find, make
+from .entity.thumbnails import WantedSize, find_made, inherited_values, lock_and_find, make_from, open_original
 from .exc import InvalidImageError
 from .imaging import ImagePolicy
 from .naming import FileKey, StorableImage
@@ -262,12 +262,11 @@ class _Maker:
         if not job.sizes:
             return done
         # A key has what a store asks of an image.
-        with self.store.open(cast("StorableImage", job.row.key), use_seek=True) as source:
-            # One file for all sizes, which is at its beginning after each.
-            open_again = cast("Callable[[], IO[bytes]]", partial(nullcontext, source))
+        open_source = partial(self.store.open, cast("StorableImage", job.row.key), use_seek=True)
+        with open_original(open_source, job.policy) as picture:
             for size in job.sizes:
                 try:
-                    resized = make(open_again, size, job.policy)
+                    resized = make_from(picture, size)
                 except InvalidImageError as error:
                     if error.reason != "target_too_large":
                         raise

@@ -270,10 +270,10 @@ def test_damage_that_is_not_noticed_or_an_invalid_image_is_all_there_is(mimetype
 def test_a_decoder_that_sees_another_size_than_the_header_is_not_believed(
     by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sqlalchemy_imageattach.imaging as imaging
+    from sqlalchemy_imageattach.imaging import picture
     from sqlalchemy_imageattach.imaging.headers.header import Header
 
-    monkeypatch.setattr(imaging, "read_header", lambda data, mimetype: Header(mimetype, 10, 10))
+    monkeypatch.setattr(picture, "read_header", lambda data, mimetype: Header(mimetype, 10, 10))
     # A GIF is drawn on the canvas that the header reader saw.
     for mimetype in ("image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp", "image/avif"):
         with pytest.raises(InvalidImageError, match="contradicts itself"):
@@ -284,11 +284,11 @@ def test_a_decoder_that_sees_another_size_than_the_header_is_not_believed(
 def test_a_decoder_does_not_take_half_an_image_for_a_whole_one(
     mimetype: str, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sqlalchemy_imageattach.imaging as imaging
+    from sqlalchemy_imageattach.imaging import picture
 
     data = pictures.saved(pictures.noise(640, 480), mimetype).getvalue()
-    header = imaging.read_header(memoryview(data), mimetype)
-    monkeypatch.setattr(imaging, "read_header", lambda data, mimetype: header)
+    header = read_header(memoryview(data), mimetype)
+    monkeypatch.setattr(picture, "read_header", lambda data, mimetype: header)
     with pytest.raises(InvalidImageError) as error:
         resize(io.BytesIO(data[: len(data) // 2]), header.info, 320, 240)
     assert error.value.reason in ("truncated", "damaged")

@@ -21,10 +21,10 @@ from sqlalchemy import Column, Float, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped
 
 from ..exc import InvalidImageError
-from ..imaging import ImagePolicy, probe, resize
+from ..imaging import ImagePolicy, open_picture
 from ..imaging.engines.choice import summary
+from ..imaging.policy import limits_of
 from ..variants.html import element
-from ..variants.making import limits_of
 
 __all__ = ("Focal", "Frames", "Placeholder", "facts_of")
 
@@ -136,13 +136,13 @@ def facts_of(cls: type[Any], open_file: Callable[[], IO[bytes]], policy: ImagePo
         return facts
     limits = limits_of(policy)
     # Whether it is accepted is decided elsewhere, and by its header alone.
-    with contextlib.suppress(InvalidImageError), open_file() as file:
-        info = probe(file, limits)
+    with contextlib.suppress(InvalidImageError), open_file() as file, open_picture(file, limits) as picture:
+        info = picture.info
         if issubclass(cls, Frames):
             facts["frames"] = info.frames
         if issubclass(cls, Placeholder):
             size = _within(info.width, info.height, _ATTEMPTS[0][0])
-            with resize(file, info, *size, mimetype="image/png", first_frame=True, policy=limits).file as small:
+            with picture.resize(*size, mimetype="image/png", first_frame=True).file as small:
                 color = summary(small)
                 if color is not None:
                     facts |= {"average_color": color, "placeholder": _placeholder(small)}
@@ -155,11 +155,11 @@ def _within(width: int, height: int, side: int) -> tuple[int, int]:
 
 
 def _placeholder(small: IO[bytes]) -> bytes | None:
-    info = probe(small)
-    for side, quality in _ATTEMPTS:
-        size = _within(info.width, info.height, side)
-        with resize(small, info, *size, mimetype="image/webp", quality=quality).file as made:
-            content = made.read()
-        if len(content) < _MAX_BYTES:
-            return content
+    with open_picture(small, ImagePolicy()) as picture:
+        for side, quality in _ATTEMPTS:
+            size = _within(picture.info.width, picture.info.height, side)
+            with picture.resize(*size, mimetype="image/webp", quality=quality).file as made:
+                content = made.read()
+            if len(content) < _MAX_BYTES:
+                return content
     return None

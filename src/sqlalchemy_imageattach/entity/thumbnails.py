@@ -4,24 +4,27 @@ What was made before is found by :func:`find_made`, in memory, or by :func:`lock
 Between the two, :func:`make` decodes, with nothing locked.  It must always be true that
 
 - the size that a thumbnail's row says is that of its file;
+- the header of the original is read once, however many sizes are made of it;
 - what is asked of uploads is not asked again of an original that is stored: only the limits of decoding hold;
 - no database lock is held while an image is decoded.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import math
 import numbers
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, Unpack
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import object_session
 
 from ..exc import ImageNotFoundError
-from ..imaging import ImagePolicy, Resized, probe, resize
+from ..imaging import ImagePolicy, Resized, open_picture
+from ..imaging.picture import Picture, ResizeOptions
+from ..imaging.policy import limits_of
 from ..transactions.rows.locking import find_current, lock_original
 from ..transactions.rows.place import ImageSetRef
 from .image import Image
@@ -32,6 +35,8 @@ __all__ = (
     "inherited_values",
     "lock_and_find",
     "make",
+    "make_from",
+    "open_original",
     "pixels",
 )
 
@@ -135,8 +140,23 @@ def find_made(original: I, images: Iterable[I], wanted: WantedSize) -> I | None:
     return found or next((image for size, image in made.items() if wanted.is_nearly(size, sizes[0])), None)
 
 
-def make(open_source: Callable[[], IO[bytes]], wanted: WantedSize, policy: ImagePolicy, **options: Any) -> Resized:
-    """Decode an original, and make another size of it.
+@contextlib.contextmanager
+def open_original(open_source: Callable[[], IO[bytes]], policy: ImagePolicy) -> Iterator[Picture]:
+    """Open an original, from which :func:`make_from` makes one size after another.
+
+    :param open_source: opens the original
+    :param policy: the limits
+    :raises InvalidImageError: when the original is damaged
+    """
+    # What is wished of uploads was asked when this one came.
+    with open_source() as source, open_picture(source, limits_of(policy)) as picture:
+        yield picture
+
+
+def make(
+    open_source: Callable[[], IO[bytes]], wanted: WantedSize, policy: ImagePolicy, **options: Unpack[ResizeOptions]
+) -> Resized:
+    """Open an original, and make one size of it.
 
     :param open_source: opens the original
     :param wanted: the size
@@ -145,15 +165,20 @@ def make(open_source: Callable[[], IO[bytes]], wanted: WantedSize, policy: Image
     :returns: the file, which the caller closes, and its size
     :raises InvalidImageError: when the size is too large, or the original damaged
     """
-    # What is wished of uploads was asked when this one came.
-    policy = dataclasses.replace(
-        policy, types=None, min_side=None, max_side=None, min_aspect_ratio=None, max_aspect_ratio=None
-    )
-    with open_source() as source:
-        # The file knows best: the original library did not turn what a camera held upright.
-        info = probe(source, policy)
-        size = wanted.of((info.width, info.height))
-        return resize(source, info, *size, policy=policy, **options)
+    with open_original(open_source, policy) as picture:
+        return make_from(picture, wanted, **options)
+
+
+def make_from(picture: Picture, wanted: WantedSize, **options: Unpack[ResizeOptions]) -> Resized:
+    """Decode an open original, and make another size of it.
+
+    :param picture: the original; it knows best: the original library did not turn what a camera held upright
+    :param wanted: the size
+    :param options: for :func:`~.imaging.resize`
+    :returns: the file, which the caller closes, and its size
+    :raises InvalidImageError: when the size is too large, or the original damaged
+    """
+    return picture.resize(*wanted.of((picture.info.width, picture.info.height)), **options)
 
 
 def lock_and_find(original: I, place: ImageSetRef, size: tuple[int, int]) -> I | None:

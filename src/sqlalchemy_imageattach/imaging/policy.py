@@ -24,6 +24,7 @@ have passed.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import IO
@@ -31,7 +32,7 @@ from typing import IO
 from ..exc import InvalidImageError
 from .types import ALL_TYPES
 
-__all__ = ("ANYTHING", "ImageInfo", "ImagePolicy", "Resized")
+__all__ = ("ANYTHING", "ImageInfo", "ImagePolicy", "Resized", "limits_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,3 +240,16 @@ class ImagePolicy:
 
 #: For what was accepted once, and is just asked what it is.
 ANYTHING = ImagePolicy(max_bytes=2**63, max_pixels=2**63, max_frame_pixels=2**63, max_target_pixels=2**63)
+
+
+def limits_of(policy: ImagePolicy) -> ImagePolicy:
+    """Leave of a policy what keeps a server alive.
+
+    :param policy: what is accepted of uploads
+    :returns: the same, without wishes
+
+    >>> limits_of(ImagePolicy(min_side=200)).min_side
+    """
+    return dataclasses.replace(
+        policy, types=None, min_side=None, max_side=None, min_aspect_ratio=None, max_aspect_ratio=None
+    )

@@ -31,11 +31,12 @@ from urllib.parse import quote
 from ..exc import ImageNotFoundError, InvalidImageError
 from ..file import seekable
 from ..imaging import ImagePolicy
+from ..imaging.policy import limits_of
 from ..naming import FileKey, folder_of_variants, name_of
 from ..serving.resources import Found, NotServed, Pending, Source
 from ..store import Store, is_missing
 from .line import Full, Line
-from .making import limits_of, make
+from .making import make
 from .recipe import Recipe, written
 from .signing import SignedName, Signer
 

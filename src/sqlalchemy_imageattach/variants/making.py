@@ -6,30 +6,16 @@ of decoding hold, and they are checked before anything is decoded.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from typing import IO
 
 from ..file import spooled
-from ..imaging import ImagePolicy, attention, is_plain, probe, resize
+from ..imaging import ImagePolicy, open_picture
 from ..imaging.types import ANIMATED_TYPES
 from .geometry import Window, inside
 from .recipe import Recipe
 
-__all__ = ("limits_of", "make")
-
-
-def limits_of(policy: ImagePolicy) -> ImagePolicy:
-    """Leave of a policy what keeps a server alive.
-
-    :param policy: what is accepted of uploads
-    :returns: the same, without wishes
-
-    >>> limits_of(ImagePolicy(min_side=200)).min_side
-    """
-    return dataclasses.replace(
-        policy, types=None, min_side=None, max_side=None, min_aspect_ratio=None, max_aspect_ratio=None
-    )
+__all__ = ("make",)
 
 
 def make(file: IO[bytes], recipe: Recipe, original: tuple[int, int], policy: ImagePolicy) -> IO[bytes]:
@@ -42,35 +28,34 @@ def make(file: IO[bytes], recipe: Recipe, original: tuple[int, int], policy: Ima
     :returns: a readable binary file, at its position 0, which the caller closes
     :raises InvalidImageError: when the original cannot be decoded, or is beyond a limit
     """
-    info = probe(file, policy)
-    window = recipe.window
-    size = (info.width, info.height)
-    if size != original:
-        # The original library did not turn what a camera held upright, and its rows have the size before that.
-        window = _centred(inside(recipe[:2], size), size)
-    elif recipe.attention:
-        left, top, width, height = window or (0, 0, *size)
-        shape = inside(recipe[:2], (width, height))
-        x, y = attention(file, info, (left, top, width, height), shape, policy)
-        window = x, y, *shape
-    area = size if window is None else window[2:]
-    width, height = inside(area, recipe[:2]) if recipe.padded else recipe[:2]
-    made = resize(
-        file,
-        info,
-        width,
-        height,
-        window=window,
-        canvas=recipe[:2] if recipe.padded else None,
-        background=recipe.background,
-        mimetype=recipe.mimetype,
-        quality=recipe.quality or None,
-        first_frame=recipe.first_frame or recipe.mimetype not in ANIMATED_TYPES,
-        policy=policy,
-    ).file
-    is_same = window is None and not recipe.padded and recipe[:3] == (*size, info.mimetype) and not recipe.first_frame
-    if not is_same or recipe.background is not None or _bytes_of(file) > _bytes_of(made) or not is_plain(file, policy):
-        return made
+    with open_picture(file, policy) as picture:
+        info = picture.info
+        window = recipe.window
+        size = (info.width, info.height)
+        if size != original:
+            # The original library did not turn what a camera held upright, and its rows have the size before that.
+            window = _centred(inside(recipe[:2], size), size)
+        elif recipe.attention:
+            area = window or (0, 0, *size)
+            shape = inside(recipe[:2], area[2:])
+            window = *picture.attention(area, shape), *shape
+        width, height = inside(window[2:] if window else size, recipe[:2]) if recipe.padded else recipe[:2]
+        made = picture.resize(
+            width,
+            height,
+            window=window,
+            canvas=recipe[:2] if recipe.padded else None,
+            background=recipe.background,
+            mimetype=recipe.mimetype,
+            quality=recipe.quality or None,
+            first_frame=recipe.first_frame or recipe.mimetype not in ANIMATED_TYPES,
+        ).file
+        is_same = (*recipe[:3], window, recipe.padded, recipe.first_frame, recipe.background) == (
+            *(*size, info.mimetype),
+            *(None, False, False, None),
+        )
+        if not is_same or _bytes_of(file) > _bytes_of(made) or not picture.is_plain():
+            return made
     # Nothing is gained by encoding it anew, and some quality lost.
     made.close()
     return spooled(file)

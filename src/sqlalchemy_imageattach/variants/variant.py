@@ -20,12 +20,13 @@ from ..concurrency import call, run
 from ..context import current_store
 from ..file import seekable
 from ..imaging import ImagePolicy
+from ..imaging.policy import limits_of
 from ..imaging.types import VECTOR_TYPES
 from ..naming import FileKey
 from ..store import Store
 from .geometry import fitted
 from .html import img
-from .making import limits_of, make
+from .making import make
 from .recipe import Recipe, recipe_of, type_of
 from .transform import Transform
 
