@@ -4,6 +4,7 @@
 """
 
 import os
+import secrets
 import tomllib
 import uuid
 from argparse import ArgumentParser
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gallery import create_app
-from gallery.models import Album, Base, Person, attach
+from gallery.models import Album, Base, Person
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,7 @@ from sqlalchemy_imageattach.context import store_context
 from sqlalchemy_imageattach.entity import BaseImageSet
 from sqlalchemy_imageattach.exc import InvalidImageError
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
+from sqlalchemy_imageattach.variants import Variants
 
 HERE = Path(__file__).parent
 SUFFIXES = {".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
@@ -39,9 +41,18 @@ def fill(session: Session, photos: Path, people: dict[str, str], albums: dict[st
 def attach_photo(images: BaseImageSet[Any], photo: Path, caption: str) -> None:
     try:
         with photo.open("rb") as file:
-            attach(images, file, caption)
+            images.from_file(file, extra_kwargs={"caption": caption})
     except InvalidImageError as error:
         print(f"Without {photo.name}: {error}")
+
+
+def secret_of(folder: Path) -> str:
+    """What the gallery signs with: made up once, since a URL that was signed with another one leads nowhere."""
+    file = folder / "secret"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_hex())
+    return file.read_text()
 
 
 def main() -> None:
@@ -55,8 +66,9 @@ def main() -> None:
     options = parser.parse_args()
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{folder / 'gallery.sqlite'}")
-    store = HttpExposedFileSystemStore(folder / "images")
+    secret = secret_of(folder)
+    engine = create_engine(f"sqlite:///{folder / 'albumen.sqlite'}")
+    store = HttpExposedFileSystemStore(folder / "images", variants=Variants(secret))
     Base.metadata.create_all(engine)
     with store_context(store), Session(engine) as session:
         if session.scalars(select(Person).limit(1)).first() is None:
@@ -69,7 +81,7 @@ def main() -> None:
             else:
                 photos = Path(str(distribution("scikit-image").locate_file("skimage/data")))
                 fill(session, photos, **tomllib.loads((HERE / "gallery/samples.toml").read_text()))
-    create_app(engine, store).run(port=options.port)
+    create_app(engine, store, secret).run(port=options.port)
 
 
 if __name__ == "__main__":

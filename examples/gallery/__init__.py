@@ -1,7 +1,8 @@
 """A gallery of people and albums, with Flask: the pages, and what their forms do.
 
-A form that changed something is answered with a redirect (303), so that a reload does not send it again.  When a file
-is refused, the answer says which one and why (422), and nothing at all is changed.
+A form that changed something is answered with a redirect (303), so that a reload does not send it again.  When anything
+is refused, the same page comes back (422): it says beside each field what and why, keeps what was written, and nothing
+at all is changed.  No page asks for an original, but for a size for each place.
 """
 
 import time
@@ -10,9 +11,9 @@ from base64 import b64encode
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, abort, g, has_request_context, redirect, render_template, request, url_for
+from flask_wtf import CSRFProtect
 from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.orm import Session, selectinload
 from werkzeug.exceptions import HTTPException, SecurityError
@@ -21,34 +22,36 @@ from werkzeug.wrappers import Response
 from sqlalchemy_imageattach.context import current_store, store_context
 from sqlalchemy_imageattach.entity import ImageSet, ImageSubset
 from sqlalchemy_imageattach.exc import InvalidImageError
-from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.naming import FileKey, original_of
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
 
-from .models import LARGE, MEDIUM, SMALL, Album, Person, Portrait, attach
+from .models import PHOTOGRAPHS, Album, Person, Portrait
 
 site = Blueprint("site", __name__)
-Page = str | Response
+Page = Response | tuple[str, int]
 Images = ImageSet[Any] | ImageSubset[Any]
 
 
-def create_app(engine: Engine, store: HttpExposedFileSystemStore) -> Flask:
+def create_app(engine: Engine, store: HttpExposedFileSystemStore, secret: str) -> Flask:
     app = Flask(__name__)
-    # Under any other name, the page of somebody whose name leads to this machine would count as one of ours.
-    app.config.update(TRUSTED_HOSTS=["127.0.0.1", "localhost"], MAX_CONTENT_LENGTH=100 * 1000 * 1000)
+    app.config.update(
+        # Under any other name, the page of somebody whose name leads to this machine would count as one of ours.
+        TRUSTED_HOSTS=["127.0.0.1", "localhost"],
+        MAX_CONTENT_LENGTH=100 * 1000 * 1000,
+        SECRET_KEY=secret,
+        SESSION_COOKIE_SAMESITE="Lax",
+    )
+    CSRFProtect(app)
     app.wsgi_app = store.wsgi_middleware(app.wsgi_app)  # type: ignore[method-assign]
-    app.jinja_env.globals.update(SMALL=SMALL, MEDIUM=MEDIUM, LARGE=LARGE, now=time.perf_counter, back=back)
+    app.jinja_env.globals.update(accept=PHOTOGRAPHS.accept, now=time.perf_counter)
     app.jinja_env.filters["base64"] = lambda blob: b64encode(blob).decode()
     app.register_blueprint(site)
 
     @app.before_request
     def begin() -> None:
-        g.began, g.queries, g.at_end = time.perf_counter(), [], ExitStack()
+        g.began, g.queries, g.errors, g.at_end = time.perf_counter(), [], {}, ExitStack()
         g.at_end.enter_context(store_context(store))
         g.session = g.at_end.enter_context(Session(engine))
-        # Browsers say which site sends a form.  Other clients do not, and act for nobody but themselves.
-        here = request.host_url.rstrip("/")
-        if request.method == "POST" and request.headers.get("Origin", here) != here:
-            abort(403, "This form was sent by another site.")
 
     @app.teardown_request
     def end(_: BaseException | None) -> None:
@@ -75,9 +78,10 @@ def people() -> Page:
         person = Person(name=written("name"))
         g.session.add(person)
         attach_uploads(lambda: person.picture)
-        return commit()
+        if answer := committed():
+            return answer
     found = g.session.scalars(select(Person).options(selectinload(Person.picture)).order_by(Person.id))
-    return render_template("people.html", people=found.all())
+    return show("people.html", people=found.all())
 
 
 @site.route("/people/<int(max=999999999):key>", methods=["GET", "POST"])
@@ -85,8 +89,9 @@ def person(key: int) -> Page:
     person: Person = g.session.get(Person, key) or abort(404)
     if request.method == "POST":
         change(person.picture)
-        return commit()
-    return render_template("person.html", person=person)
+        if answer := committed():
+            return answer
+    return show("person.html", person=person)
 
 
 @site.post("/people/<int(max=999999999):key>/undo")
@@ -96,20 +101,21 @@ def undo(key: int) -> Page:
     if request.form["do"] == "borrow":
         others = select(Portrait).where(Portrait.original, Portrait.person_id != key).order_by(Portrait.person_id)
         with (g.session.scalars(others).first() or abort(404)).open_file() as file:
-            attach(person.picture, file, caption="")
+            person.picture.from_file(file)
     change(person.picture)
     inside = look(person)
     g.session.rollback()
-    return render_template("undo.html", person=person, before=before, inside=inside, after=look(person))
+    return show("undo.html", person=person, before=before, inside=inside, after=look(person))
 
 
 @site.route("/albums", methods=["GET", "POST"])
 def albums() -> Page:
     if request.method == "POST":
         g.session.add(Album(title=written("title")))
-        return commit()
+        if answer := committed():
+            return answer
     found = g.session.scalars(select(Album).options(selectinload(Album.photos)).order_by(Album.id))
-    return render_template("albums.html", albums=found.all())
+    return show("albums.html", albums=found.all())
 
 
 @site.route("/albums/<int(max=999999999):key>", methods=["GET", "POST"])
@@ -117,8 +123,9 @@ def album(key: int) -> Page:
     album: Album = g.session.get(Album, key) or abort(404)
     if request.method == "POST":
         attach_uploads(lambda: album.photos.get_image_set(key=uuid.uuid4()))
-        return commit()
-    return render_template("album.html", album=album)
+        if answer := committed():
+            return answer
+    return show("album.html", album=album)
 
 
 @site.route("/albums/<int(max=999999999):key>/<uuid:photo>", methods=["GET", "POST"])
@@ -127,43 +134,53 @@ def photo(key: int, photo: uuid.UUID) -> Page:
     images = album.photos.get_image_set(key=photo)
     if request.method == "POST":
         change(images)
-        return commit(url_for(".album", key=key) if request.form["do"] == "delete" else None)
-    return render_template("photo.html", album=album, images=images) if images else abort(404)
+        if answer := committed(url_for(".album", key=key) if request.form.get("do") == "delete" else None):
+            return answer
+    return show("photo.html", album=album, images=images) if images else abort(404)
 
 
-def back() -> str:
-    """The page of a form that was refused, with what was written into it."""
-    return f"{request.path}?{urlencode({name: text for name, text in request.form.items() if name != 'do'})}"
+def show(template: str, **values: Any) -> tuple[str, int]:
+    return render_template(template, **values), 422 if g.errors else 200
+
+
+def committed(then: str | None = None) -> Response | None:
+    """Commits, and leads to a page; or nothing is changed, when something was refused."""
+    if g.errors:
+        g.session.rollback()
+        return None
+    g.session.commit()
+    return redirect(then or request.path, 303)
 
 
 def written(field: str) -> str:
-    return request.form[field].strip()[:80] or abort(400, f"Please write a {field}.")
+    text = request.form[field].strip()[:80]
+    if not text:
+        g.errors[field] = f"Please write a {field}."
+    return text
 
 
 def change(images: Images) -> None:
-    if request.form["do"] == "replace":
+    if request.form.get("do") == "replace":
         attach_uploads(lambda: images)
-    elif request.form["do"] == "delete":
+    elif request.form.get("do") == "delete":
         for image in images:
             g.session.delete(image)
+    elif "focal.x" in request.form and images:
+        # Where somebody has clicked, in pixels of what was shown; what is beyond it comes from no click.
+        size = images.variant("whole").size
+        clicked = [request.form.get(f"focal.{axis}", 0, type=int) for axis in "xy"]
+        point = [min(max(at / side, 0.0), 1.0) for at, side in zip(clicked, size, strict=True)]
+        images.require_original().focal_point = point[0], point[1]
 
 
 def attach_uploads(choose: Callable[[], Images]) -> None:
-    """Attaches each file that was sent to the image set that is chosen for it; or none, when one is refused."""
-    refused = []
+    """Attaches each file that was sent to the image set that is chosen for it."""
     for upload in request.files.getlist("file"):
         try:
             if upload.filename:  # where nothing was chosen, browsers send an empty file without a name
-                attach(choose(), upload.stream, caption=upload.filename.rsplit(".", 1)[0])
+                choose().from_file(upload.stream, extra_kwargs={"caption": upload.filename.rsplit(".", 1)[0]})
         except InvalidImageError as error:
-            refused.append((upload.filename, error))
-    if refused:
-        abort(Response(render_template("refused.html", refused=refused), 422, content_type="text/html; charset=utf-8"))
-
-
-def commit(then: str | None = None) -> Response:
-    g.session.commit()
-    return redirect(then or request.path, 303)
+            g.errors.setdefault("file", []).append((upload.filename, error))
 
 
 def look(person: Person) -> dict[str, Any]:
@@ -173,7 +190,10 @@ def look(person: Person) -> dict[str, Any]:
     rows = sorted(FileKey.of(image) for image in person.picture)
     files = {}
     for stored in current_store.list_files():
-        if stored.key is not None and stored.key[:2] == (Portrait.object_type, person.id):
-            with current_store.get_key(stored.key) as file:
-                files[stored.key] = file.read()
-    return {"rows": rows, "files": files, "url": person.picture.locate() if rows else None}
+        key = stored.key
+        # Variants come when a browser asks for them, and go with what they were made of.
+        if key is not None and key[:2] == (Portrait.object_type, person.id) and original_of(key) is None:
+            with current_store.get_key(key) as file:
+                files[key] = file.read()
+    shown = person.picture.variant("tile", width=480, format="webp").make_blob() if rows else None
+    return {"rows": rows, "files": files, "shown": shown, "url": person.picture.locate() if rows else None}

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine
 from werkzeug.serving import make_server
 
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
+from sqlalchemy_imageattach.variants import Variants
 
 
 @pytest.fixture
@@ -22,8 +23,9 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
 
     engine = create_engine(f"sqlite:///{tmp_path / 'gallery.sqlite'}")
     Base.metadata.create_all(engine)
-    store = HttpExposedFileSystemStore(tmp_path / "images", sync=False)
-    app = create_app(engine, store)
+    secret = "a secret of the gallery"
+    store = HttpExposedFileSystemStore(tmp_path / "images", sync=False, variants=Variants(secret))
+    app = create_app(engine, store, secret)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

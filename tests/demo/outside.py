@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 import PIL.Image
 from flask import Flask
@@ -19,12 +20,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from sqlalchemy_imageattach.context import store_context
+from sqlalchemy_imageattach.naming import original_of
 from sqlalchemy_imageattach.stores.fs import HttpExposedFileSystemStore
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
-from gallery.models import Album, Person, attach  # noqa: E402
+from gallery.models import Album, Person  # noqa: E402
 
 
 def jpeg(seed: int = 0, size: tuple[int, int] = (300, 200), quality: int = 85) -> bytes:
@@ -60,15 +62,23 @@ class Gallery:
     app: Flask
     engine: Engine
     store: HttpExposedFileSystemStore
+    opener: OpenerDirector = field(default_factory=lambda: build_opener(_NoRedirects, HTTPCookieProcessor()))
+
+    def token(self) -> dict[str, str]:
+        """What every form of the gallery sends along."""
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.ask("/").text)
+        assert found
+        return {"csrf_token": found[1]}
 
     def ask(self, path: str, form: dict[str, str] | None = None, headers: dict[str, str] | None = None) -> Answer:
         """A plain request, whose redirect is not followed; a POST when there is a form."""
-        return self._send(path, None if form is None else urlencode(form).encode(), headers or {})
+        data = None if form is None else urlencode(self.token() | form).encode()
+        return self._send(path, data, headers or {})
 
     def _send(self, path: str, data: bytes | None, headers: dict[str, str]) -> Answer:
         url = path if path.startswith("http:") else self.url + path
         try:
-            with build_opener(_NoRedirects).open(Request(url, data, headers), timeout=30) as response:
+            with self.opener.open(Request(url, data, headers), timeout=30) as response:
                 return Answer(response.status, dict(response.headers), response.read())
         except HTTPError as error:
             with error:
@@ -76,7 +86,7 @@ class Gallery:
 
     def upload(self, path: str, form: dict[str, str], files: dict[str, bytes]) -> Answer:
         """Send a form with files, as a browser does."""
-        parts = [(f'name="{name}"', value.encode()) for name, value in form.items()]
+        parts = [(f'name="{name}"', value.encode()) for name, value in (self.token() | form).items()]
         parts += [(f'name="file"; filename="{name}"', content) for name, content in files.items()]
         body = b"".join(
             b"--limit\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (about.encode(), content)
@@ -88,7 +98,7 @@ class Gallery:
         with store_context(self.store), Session(self.engine) as session:
             session.add(person := Person(name=name))
             for picture in pictures:
-                attach(person.picture, io.BytesIO(picture), name)
+                person.picture.from_blob(picture, extra_kwargs={"caption": name})
             session.commit()
             return person.id
 
@@ -96,7 +106,8 @@ class Gallery:
         with store_context(self.store), Session(self.engine) as session:
             session.add(album := Album(title=title))
             for number, photo in enumerate(photos):
-                attach(album.photos.get_image_set(key=uuid.uuid4()), io.BytesIO(photo), f"Photo {number}")
+                images = album.photos.get_image_set(key=uuid.uuid4())
+                images.from_blob(photo, extra_kwargs={"caption": f"Photo {number}"})
             session.commit()
             return album.id
 
@@ -106,5 +117,13 @@ class Gallery:
             person = session.get_one(Person, key)
             return person.picture.locate() if person.picture else None
 
+    def focal_point_of(self, key: int) -> tuple[float, float] | None:
+        with Session(self.engine) as session:
+            original = session.get_one(Person, key).picture.original
+            return original and original.focal_point
+
     def files(self) -> dict[str, int]:
-        return {file.name: file.size for file in self.store.list_files()}
+        """The originals that the gallery has, and their sizes; browsers have more made at any time."""
+        return {
+            each.name: each.size for each in self.store.list_files() if each.key is None or not original_of(each.key)
+        }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -20,7 +22,9 @@ from sqlalchemy_imageattach.context import store_context
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Response
 
-STYLE = "<style>img { max-width: 100%; height: auto } picture { display: contents } body { margin: 8px }</style>"
+# The two lines that the guide gives, and a margin that is known.
+GUIDE = (Path(__file__).parents[2] / "docs/variants.md").read_text()
+STYLE = f"<style>{re.findall('```css(.+?)```', GUIDE, re.DOTALL)[0]} body {{ margin: 8px }}</style>"
 
 
 class Quiet(WSGIRequestHandler):
@@ -90,3 +94,13 @@ def test_a_phone_loads_what_it_needs_and_nothing_jumps(site: tuple[str, int], ph
         assert width == 374
         assert abs(width / height - natural_width / natural_height) < 0.01
         assert "/384x" in source
+
+
+def test_a_grid_has_a_place_for_each_picture_and_none_for_its_sources(page: Page) -> None:
+    pictures = '<picture><source type="image/avif"><img alt="" width="40" height="40"></picture>' * 3
+    page.set_content(f"{STYLE}<div style='display: grid; grid-template-columns: 1fr 1fr'>{pictures}</div>")
+    places = page.evaluate("Array.from(document.images, ({offsetLeft, offsetTop}) => [offsetLeft, offsetTop])")
+    (left, top), (right, beside), (below_left, below) = places
+    assert (top, left) == (beside, below_left)
+    assert left < right
+    assert top < below

@@ -26,19 +26,16 @@ function send(form, button) {
   request.responseType = "document";
   request.upload.addEventListener("progress", (event) => {
     progress.value = event.loaded / event.total;
-    say(form, event.loaded < event.total ? `${Math.floor(progress.value * 100)} %` : "Making the sizes …");
+    say(form, event.loaded < event.total ? `${Math.floor(progress.value * 100)} %` : "Saving …");
   });
   request.addEventListener("load", () => {
     busy(false);
     if (request.status < 400) return location.assign(request.responseURL);
-    // What was refused, and why, is said above the form.
-    document.querySelectorAll("main > .alert").forEach((alert) => alert.remove());
-    const alert = request.response?.querySelector(".alert");
-    if (!alert) return say(form, "The server could not take it. Please try again.");
-    document.querySelector("main").prepend(alert);
-    alert.focus();
-    inputOf(form).value = "";
-    say(form, "");
+    // The same page, which says beside the fields what was refused, and why.
+    const main = request.response?.querySelector("main:has([autofocus], .alert)");
+    if (!main) return say(form, "The server could not take it. Please try again.");
+    document.querySelector("main").replaceWith(document.adoptNode(main));
+    main.querySelector("[autofocus], .alert").focus();
   });
   request.addEventListener("error", () => {
     busy(false);
