@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
+import threading
 
 import pytest
 from sqlalchemy.orm import Session
@@ -45,6 +46,17 @@ def test_a_rollback_puts_the_old_bytes_back(session, attach, agree):
     attach(session, GREEN)
     attach(session, BLUE)
     session.rollback()
+    agree(RED)
+
+
+def test_what_was_overwritten_twice_is_put_back_in_order(session, store, attach, agree, monkeypatch):
+    attach(session, GREEN)
+    attach(session, BLUE)
+    threads, put = [], store.put_key
+    monkeypatch.setattr(store, "workers", 8)  # any order, if two ran at once
+    monkeypatch.setattr(store, "put_key", lambda *file: (threads.append(threading.get_ident()), put(*file)))
+    session.rollback()
+    assert threads == [threading.get_ident()] * 2
     agree(RED)
 
 
