@@ -38,6 +38,7 @@ __all__ = (
     "current_store",
     "get_current_context_id",
     "get_current_store",
+    "innermost_store",
     "pop_store_context",
     "push_store_context",
     "store_context",
@@ -106,13 +107,22 @@ def get_current_store() -> Store:
     :returns: the store
     :raises ContextError: when there is none
     """
-    stack = _stack.get()
-    if not stack:
+    store = innermost_store()
+    if store is None:
         raise ContextError(
             "no store is current; wrap the code in sqlalchemy_imageattach.context.store_context(store),"
             " or pass store=... to the method"
         )
-    return stack[-1]
+    return store
+
+
+def innermost_store() -> Store | None:
+    """Find the current store, if there is one; :func:`get_current_store` insists on it.
+
+    :returns: the store, or ``None``
+    """
+    stack = _stack.get()
+    return stack[-1] if stack else None
 
 
 def get_current_context_id() -> object:

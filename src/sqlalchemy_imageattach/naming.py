@@ -36,8 +36,10 @@ import re
 import secrets
 import string
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, Self
+from urllib.parse import quote
 
 __all__ = (
     "SUFFIXES",
@@ -53,6 +55,7 @@ __all__ = (
     "new_revision",
     "original_of",
     "path_of",
+    "url_path_of",
 )
 
 #: The file name suffix of each type, with its dot.
@@ -227,6 +230,10 @@ class FileKey(NamedTuple):
         >>> FileKey.of(picture)[:4]
         ('user', 1, 640, 480)
         """
+        make = getattr(image, "__file_key__", None)
+        key: Self | None = None if make is None else make()
+        if key is not None:
+            return key
         return cls(
             _text(image, "object_type"),
             _integer(image, "object_id"),
@@ -275,23 +282,20 @@ def name_of(key: FileKey) -> str:
     >>> name_of(FileKey('user-picture', 17042, 640, 480, 'image/jpeg', 'k3v9q2'))
     'user-picture/42/17/17042.640x480.k3v9q2.jpe'
     """
-    object_type, object_id, width, height, mimetype, revision = key
-    if not _is_segment(object_type):
-        raise ValueError(
-            "expected an object type that is not empty, does not begin with a dot, and has no slash, backslash or null"
-            f" character, not {object_type!r}"
-        )
-    folder = f"{object_type}/{object_id % 1000}/{object_id // 1000}"
-    if revision is None:
-        middle = ""
-    elif _REVISION.fullmatch(revision):
-        middle = f".{revision}"
-    elif _VARIANT_REVISION.fullmatch(revision) and mimetype in VARIANT_SUFFIXES:
-        original, _, rest = revision.partition("_")
-        return f"{folder}/{object_id}.{original}/{width}x{height}{rest}{VARIANT_SUFFIXES[mimetype]}"
-    else:
-        raise ValueError(f"expected a revision of lower-case letters and digits, not {revision!r}")
-    return f"{folder}/{object_id}.{width}x{height}{middle}{_suffix_of(key)}"
+    return _segment(key.object_type) + _below_type(key)
+
+
+def url_path_of(key: FileKey) -> str:
+    """Make the name of a file as it stands in a URL.
+
+    :param key: the file's key
+    :returns: what :func:`name_of` makes, quoted
+    :raises ValueError: when the key cannot be a name
+
+    >>> url_path_of(FileKey('Größe', 1, 640, 480, 'image/png'))
+    'Gr%C3%B6%C3%9Fe/1/0/1.640x480.png'
+    """
+    return _quoted_segment(key.object_type) + _below_type(key)
 
 
 def former_names_of(key: FileKey) -> list[str]:
@@ -415,6 +419,35 @@ def _key_of_variant(name: str) -> FileKey | None:
     mimetype, revision = _VARIANT_TYPES[match[4]], f"{before}_{match[3]}"
     key = original._replace(width=int(match[1]), height=int(match[2]), mimetype=mimetype, revision=revision)
     return key if _VARIANT_REVISION.fullmatch(revision) and name_of(key) == name else None
+
+
+@lru_cache(1024)
+def _segment(object_type: str) -> str:
+    if not _is_segment(object_type):
+        raise ValueError(
+            "expected an object type that is not empty, does not begin with a dot, and has no slash, backslash or null"
+            f" character, not {object_type!r}"
+        )
+    return object_type
+
+
+@lru_cache(1024)
+def _quoted_segment(object_type: str) -> str:
+    return quote(_segment(object_type))
+
+
+def _below_type(key: FileKey) -> str:
+    """What follows the object type in a name.  It has no character that URLs quote."""
+    _, object_id, width, height, mimetype, revision = key
+    folder = f"/{object_id % 1000}/{object_id // 1000}/{object_id}"
+    if revision is None:
+        return f"{folder}.{width}x{height}{_suffix_of(key)}"
+    if _REVISION.fullmatch(revision):
+        return f"{folder}.{width}x{height}.{revision}{SUFFIXES.get(mimetype) or guess_extension(mimetype)}"
+    if _VARIANT_REVISION.fullmatch(revision) and mimetype in VARIANT_SUFFIXES:
+        original, _, rest = revision.partition("_")
+        return f"{folder}.{original}/{width}x{height}{rest}{VARIANT_SUFFIXES[mimetype]}"
+    raise ValueError(f"expected a revision of lower-case letters and digits, not {revision!r}")
 
 
 def _is_segment(text: str) -> bool:

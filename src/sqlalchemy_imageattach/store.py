@@ -345,11 +345,18 @@ class Store:
             return url
         if created_at.tzinfo is not None:
             created_at = created_at.astimezone(datetime.UTC)
-        return f"{url}{'&' if '?' in url else '?'}_ts={created_at:%Y%m%d%H%M%S%f}"
+        return f"{url}{'&' if '?' in url else '?'}_ts={_digits_of(created_at)}"
 
 
 def _leave_alone() -> None:
     pass
+
+
+def _digits_of(time: datetime.datetime) -> str:
+    """A time as ``20260729120000000000``; by ``strftime()`` it would be a quarter of what a URL costs."""
+    date = (time.year * 100 + time.month) * 100 + time.day
+    clock = ((time.hour * 100 + time.minute) * 100 + time.second) * 1_000_000 + time.microsecond
+    return f"{date:08}{clock:012}"
 
 
 class _Revision(TypedDict):

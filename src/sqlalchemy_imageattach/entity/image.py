@@ -8,17 +8,20 @@ from __future__ import annotations
 import datetime
 import sys
 import uuid
-import weakref
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from markupsafe import Markup
 from sqlalchemy import Boolean, Column, DateTime, Integer, String, inspect, tuple_
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Mapped, Mapper, object_session
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, Mapper, object_session
+from sqlalchemy.orm.attributes import instance_state
 
 from ..concurrency import call, run
 from ..context import current_store
+from ..naming import FileKey
 from ..store import Store
 from ..transactions.pending import ATTRIBUTE, pending_file_of
 from ..transactions.which_store import find_store
@@ -32,8 +35,10 @@ __all__ = ("Image",)
 #: What an image without a description of its own, further down the page, should have.
 _IMG_ATTRIBUTES = {"alt": "", "loading": "lazy", "decoding": "async"}
 
-_identity_attributes: weakref.WeakKeyDictionary[type[Any], tuple[str, ...]] = weakref.WeakKeyDictionary()
-
+# The key in the ``info`` that SQLAlchemy keeps for each class, of the names of its identity attributes.
+_IDENTITY_KEY = "image_identity_attributes"
+# And of whether columns, and nothing else, say what an image of the class is.
+_PLAIN_KEY = "image_has_plain_columns"
 
 # URLs are made of it: within one second, and before and after a commit.  MySQL and MariaDB would keep whole seconds.
 _DATE_TIME = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
@@ -49,7 +54,12 @@ class _ObjectType:
             if table is None:
                 raise NotImplementedError(f"expected {cls.__name__} to have a table, or an object_type of its own")
             name = table.name
-        return sys.intern(str(name).replace("_", "-"))
+        return _hyphenated(str(name))
+
+
+@lru_cache(1024)
+def _hyphenated(name: str) -> str:
+    return sys.intern(name.replace("_", "-"))
 
 
 def _now() -> datetime.datetime:
@@ -98,8 +108,11 @@ class Image(WithVariants):
         :raises NotImplementedError: when the key is neither, or is composite
         :raises ValueError: when the key is not known yet
         """
-        names = self.identity_attributes()
+        names = self._identity_names()
         if len(names) == 1:
+            loaded: object = self.__dict__.get(names[0])
+            if type(loaded) is int:
+                return loaded
             if self._unknown_keys():
                 raise self._tell_of_unknown_keys()
             value = getattr(self, names[0])
@@ -118,11 +131,12 @@ class Image(WithVariants):
 
         :returns: attribute names
         """
-        names = _identity_attributes.get(cls)
+        mapper: Mapper[Any] = inspect(cls)
+        names: tuple[str, ...] | None = mapper.class_manager.info.get(_IDENTITY_KEY)
         if names is None:
-            mapper: Mapper[Any] = inspect(cls)
             keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-            names = _identity_attributes[cls] = tuple(key for key in keys if key not in ("width", "height"))
+            names = tuple(key for key in keys if key not in ("width", "height"))
+            mapper.class_manager.info[_IDENTITY_KEY] = names
         return list(names)
 
     @property
@@ -196,7 +210,12 @@ class Image(WithVariants):
         :raises ValueError: when the key is not known yet, since the row is not flushed
         """
         store = find_store(store, self)
-        unknown = self._unknown_keys()
+        loaded, unknown = self.__dict__, None
+        for name in self._identity_names():
+            # What is loaded is known, and pages ask thousands.
+            if loaded.get(name) is None:
+                unknown = self._unknown_keys()
+                break
         try:
             return store.locate(cast("Any", self))
         except TypeError as error:
@@ -238,6 +257,33 @@ class Image(WithVariants):
     def __getstate__(self) -> dict[str, Any]:
         # Bytes that are not committed yet stay here.
         return {name: value for name, value in self.__dict__.items() if name != ATTRIBUTE}
+
+    def __file_key__(self) -> FileKey | None:
+        """The key of its file, where columns say all of it and are loaded: their state is read, and none is asked."""
+        loaded, manager = self.__dict__, instance_state(self).manager
+        try:
+            width, height = loaded["width"], loaded["height"]
+            mimetype, revision = loaded["mimetype"], loaded["revision"]
+            is_plain = manager.info[_PLAIN_KEY]
+        except KeyError:
+            if _PLAIN_KEY not in manager.info:
+                # A class may say by something else than a column what an image is.
+                manager.info[_PLAIN_KEY] = all(
+                    isinstance(getattr(type(self), name), InstrumentedAttribute)
+                    for name in ("width", "height", "mimetype", "revision")
+                )
+            return None
+        object_id = self.object_id
+        if not is_plain or not (type(width) is type(height) is type(object_id) is int and type(mimetype) is str):
+            return None
+        if revision is None or type(revision) is str:
+            return FileKey(self.object_type, object_id, width, height, mimetype, revision)
+        return None
+
+    def _identity_names(self) -> Sequence[str]:
+        """What :meth:`identity_attributes` returns, found without a look at the mapper."""
+        names: Sequence[str] | None = instance_state(self).manager.info.get(_IDENTITY_KEY)
+        return self.identity_attributes() if names is None else names
 
     def _unknown_keys(self) -> list[str]:
         """The keys that are not known yet; a flush makes them known, and a query would have flushed, too."""

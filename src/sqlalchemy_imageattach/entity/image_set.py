@@ -86,7 +86,7 @@ class BaseImageSet(WithVariants, Generic[I]):
     def original(self) -> I | None:
         """The original image, or ``None`` when there is none yet."""
         originals = [image for image in self._candidates(original=True) if image.original]
-        return max(originals, key=_newness, default=None)
+        return originals[0] if len(originals) == 1 else max(originals, key=_newness, default=None)
 
     def require_original(self) -> I:
         """The original image.
@@ -123,8 +123,11 @@ class BaseImageSet(WithVariants, Generic[I]):
         :raises TypeError: when neither width nor height is given, or one is no integer
         :raises ValueError: when one is not positive
         """
-        sides = {"width": width, "height": height}
-        wanted = {name: pixels(name, side) for name, side in sides.items() if side is not None}
+        wanted = {}
+        if width is not None:
+            wanted["width"] = pixels("width", width)
+        if height is not None:
+            wanted["height"] = pixels("height", height)
         if not wanted:
             raise TypeError("expected a width, a height or both")
         found = self._candidates(**wanted)
@@ -445,7 +448,7 @@ class BaseImageSet(WithVariants, Generic[I]):
 
     def _candidates(self, **wanted: Any) -> list[I]:
         """The images of this set that have these values."""
-        return matching(self.query, **{**wanted, **self.identity_map})
+        return matching(self.query, **wanted, **self.identity_map)
 
     def _attach(
         self,

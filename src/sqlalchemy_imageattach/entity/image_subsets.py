@@ -44,8 +44,12 @@ class MultipleImageSet(BaseImageQuery[I]):
     def image_sets(self) -> Iterator[ImageSubset[I]]:
         """All image sets that have an original."""
         names, known = keys_of(self)
+        names = [name for name in names if name not in known]
         for image in matching(self, original=True):
-            yield ImageSubset(self, **{name: getattr(image, name) for name in names if name not in known})
+            # What its image says needs no check, and an album has thousands.
+            subset: ImageSubset[I] = ImageSubset.__new__(ImageSubset)
+            subset._query, subset.identity_map = self, {name: getattr(image, name) for name in names}
+            yield subset
 
 
 class ImageSubset(BaseImageSet[I]):

@@ -7,7 +7,8 @@ true that what the index says is what a look at every image would have said.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import event
@@ -74,9 +75,11 @@ class KeyIndex(Generic[I]):
 
     def __init__(self, names: Sequence[str], members: Sequence[I]) -> None:
         self._names = names
+        self._key_of: Callable[[I], Any] = attrgetter(*names) if names else id
         self._members = members
         self._seen = 0
-        self._groups: defaultdict[tuple[Any, ...] | None, list[I]] = defaultdict(list)
+        # By a tuple of values, or of one attribute by its value.
+        self._groups: defaultdict[Any, list[I]] = defaultdict(list)
         # From before any key is read, since reading may load.
         self._last_change = _last_change
 
@@ -86,18 +89,33 @@ class KeyIndex(Generic[I]):
 
     def find(self, values: Mapping[str, Any]) -> Sequence[I]:
         """Images, all those with these values among them."""
+        names, groups = self._names, self._groups
+        if not names:
+            return self._members
         try:
-            key = tuple(folded(values[name]) for name in self._names)
-            hash(key)
+            key = values[names[0]] if len(names) == 1 else tuple([values[name] for name in names])
+            if type(key) is not int:
+                key = _group_of(key)
+                hash(key)
         except (KeyError, TypeError):  # not all attributes are given; or it is a value that no key can have
             return self._members
-        while self._seen < len(self._members):
-            image = self._members[self._seen]
-            group = tuple(folded(getattr(image, name)) for name in self._names)
-            # No event says that the database has made a key.
-            self._groups[None if None in group else group].append(image)
+        members, key_of = self._members, self._key_of
+        while self._seen < len(members):
+            image = members[self._seen]
+            group = key_of(image)
+            groups[group if type(group) is int else _group_of(group)].append(image)
             self._seen += 1
-        return [*self._groups.get(key, ()), *self._groups.get(None, ())]
+        found, unknown = () if key is None else groups.get(key, ()), groups.get(None)
+        return [*found, *unknown] if unknown else found
+
+
+def _group_of(key: Any) -> Any:
+    """The group of a key, of one attribute or of several; those that the database has yet to make are in one, since no
+    event says when it has."""
+    if not isinstance(key, tuple):
+        return folded(key)
+    group = tuple(map(folded, key))
+    return None if None in group else group
 
 
 # Of any image in any thread. A new object is unlike all former ones, even when two threads make one at the same time.

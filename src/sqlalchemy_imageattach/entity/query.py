@@ -275,8 +275,14 @@ def matching(images: BaseImageQuery[I], **values: Any) -> list[I]:
     if images._members is None and images.session is not None:
         return list(images.filter_by(**values))
     # A copy, since what is looked at may have to be loaded, and may load others.
-    among = list(_among(images, values))
-    return [image for image in among if all(getattr(image, name) == value for name, value in values.items())]
+    found, wanted = [], values.items()
+    for image in list(_among(images, values)):
+        for name, value in wanted:
+            if getattr(image, name) != value:
+                break
+        else:
+            found.append(image)
+    return found
 
 
 def as_stored(images: BaseImageQuery[I], values: Mapping[str, Any]) -> Mapping[str, Any]:

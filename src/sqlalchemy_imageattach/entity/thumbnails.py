@@ -230,6 +230,8 @@ def pixels(name: str, value: Any) -> int:
     >>> pixels("width", 150)
     150
     """
+    if type(value) is int and value > 0:
+        return value
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f"expected an integer as {name}, not {value!r}")
     if value < 1:

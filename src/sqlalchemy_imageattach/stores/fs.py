@@ -26,7 +26,7 @@ import stat
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import IO, TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 try:
     import fcntl
@@ -35,7 +35,16 @@ except ImportError:  # on Windows, where several processes may make the same fil
 
 from ..exc import ImageNotFoundError, StoreError
 from ..file import DEBRIS, create_file, debris_name, send, write_aside
-from ..naming import FileKey, folder_of_variants, former_names_of, guess_extension, key_of, name_of, path_of
+from ..naming import (
+    FileKey,
+    folder_of_variants,
+    former_names_of,
+    guess_extension,
+    key_of,
+    name_of,
+    path_of,
+    url_path_of,
+)
 from ..serving.asgi import ASGIApplication, ImageServer
 from ..serving.hosts import ANY_HOST, Hosts
 from ..serving.resources import Folder, Source
@@ -124,7 +133,7 @@ class BaseFileSystemStore(KeyStore):
             _remove(self._path(name))
 
     def url(self, key: FileKey) -> str:
-        return self.base_url + quote(name_of(key))
+        return self.base_url + url_path_of(key)
 
     def list_files(self) -> Iterator[StoredFile]:
         """List the files of this store, a folder at a time.

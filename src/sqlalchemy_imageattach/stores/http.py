@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..naming import FileKey, name_of
+from ..naming import FileKey, url_path_of
 from ..serving.asgi import ASGIApplication, ImageServer
 from ..serving.hosts import ANY_HOST, Hosts, current_base_url
 from ..serving.resources import Source, Stored
@@ -170,7 +170,7 @@ class HttpExposedStore(HttpExposure, LayeredStore):
         return super().takes_type(mimetype) and self.wrapped.takes_type(mimetype)
 
     def url(self, key: FileKey) -> str:
-        return self.base_url + quote(name_of(key))
+        return self.base_url + url_path_of(key)
 
     def list_files(self) -> Iterator[StoredFile]:
         return self.wrapped.list_files()

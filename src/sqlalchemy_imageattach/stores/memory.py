@@ -11,10 +11,9 @@ import io
 from collections.abc import Iterator
 from functools import partial
 from typing import IO
-from urllib.parse import quote
 
 from ..exc import ImageNotFoundError
-from ..naming import FileKey, folder_of_variants, key_of, name_of
+from ..naming import FileKey, folder_of_variants, key_of, name_of, url_path_of
 from ..store import StoredFile
 from .key_store import KeyStore, check_base_url
 
@@ -52,7 +51,7 @@ class MemoryStore(KeyStore):
         self._remove(name_of(key))
 
     def url(self, key: FileKey) -> str:
-        return self.base_url + quote(name_of(key))
+        return self.base_url + url_path_of(key)
 
     def list_files(self) -> Iterator[StoredFile]:
         for name, (content, modified) in self._files.copy().items():

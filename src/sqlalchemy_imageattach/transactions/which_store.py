@@ -14,7 +14,7 @@ from typing import Any, cast
 from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Mapper, Session, object_session
 
-from ..context import LocalProxyStore
+from ..context import LocalProxyStore, current_store, innermost_store
 from ..exc import ContextError
 from ..naming import FileKey
 from ..store import Store, check_store
@@ -60,21 +60,30 @@ def find_store(
     check_store("store", store)
     if not isinstance(store, LocalProxyStore):
         return store
-    known = known_store(image)
-    if prefer_known and known is not None:
+    if prefer_known and (known := known_store(image)) is not None:
         return known
-    try:
-        while isinstance(store, LocalProxyStore):
-            store = store.get_current_object()
-        return store
-    except ContextError as error:
-        default = known or _default_store(image, owner, mapper)
-        if default is None:
-            raise ContextError(
-                "no store is known; pass store=..., wrap the code in store_context(store), or give a default: "
-                f"sessionmaker(info={{{INFO_KEY!r}: store}}) or image_attachment(..., store=store)"
-            ) from error
-        return default
+    current = _behind(store)
+    if current is not None:
+        return current
+    default = known_store(image) or _default_store(image, owner, mapper)
+    if default is None:
+        raise ContextError(
+            "no store is known; pass store=..., wrap the code in store_context(store), or give a default: "
+            f"sessionmaker(info={{{INFO_KEY!r}: store}}) or image_attachment(..., store=store)"
+        )
+    return default
+
+
+def _behind(store: Store) -> Store | None:
+    """The store behind a proxy, if there is one now."""
+    current: Store | None = store
+    while isinstance(current, LocalProxyStore):
+        try:
+            # An error that says what to do is dear, and here nobody would read it.
+            current = innermost_store() if current is current_store else current.get_current_object()
+        except ContextError:
+            return None
+    return current
 
 
 def remember_store(image: Any, store: Store) -> None:
@@ -145,9 +154,7 @@ def _default_store(image: Any, owner: Any, mapper: Mapper[Any] | None) -> Store 
 
 
 def _default_store_of(mapper: Mapper[Any]) -> Store | None:
-    targets = set(mapper.iterate_to_root())
-    for other in mapper.registry.mappers:
-        for relationship in other.relationships:
-            if relationship.mapper in targets and INFO_KEY in relationship.info:
-                return cast("Store", relationship.info[INFO_KEY])
+    for attachment in attachments_to(mapper):
+        if INFO_KEY in attachment.info and mapper.isa(attachment.mapper):
+            return cast("Store", attachment.info[INFO_KEY])
     return None

@@ -1,0 +1,182 @@
+"""What each operation costs, in things that can be counted: statements, opened files, decodes, calls.
+
+A time says something only on a quiet machine; a count says the same everywhere, so that no change makes one worse
+unseen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session, selectinload
+from werkzeug.test import create_environ, run_wsgi_app
+
+from models import Album, Base, User, UserPicture, picture
+from sqlalchemy_imageattach.context import store_context
+from sqlalchemy_imageattach.instrumentation import subscribe, unsubscribe
+from sqlalchemy_imageattach.stores.fs import FileSystemStore, HttpExposedFileSystemStore
+
+#: How often this machine's Python calls a function of ours, at most, to make the URL of an image that is loaded.
+CALLS_OF_LOCATE = 20
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileSystemStore:
+    return FileSystemStore(tmp_path / "images", "https://images.example/")
+
+
+@pytest.fixture
+def session(engine, store) -> Iterator[Session]:
+    Base.metadata.create_all(engine)
+    with store_context(store), Session(engine) as session:
+        yield session
+
+
+@pytest.fixture
+def statements(engine) -> list[str]:
+    """The statements that were sent to the database; clear it before what is counted."""
+    sent: list[str] = []
+
+    def note(*arguments: object) -> None:
+        # SQLite's transactions are begun by a statement.
+        if arguments[2] != "BEGIN":
+            sent.append(arguments[2])
+
+    event.listen(engine, "before_cursor_execute", note)
+    return sent
+
+
+@contextlib.contextmanager
+def decodes() -> Iterator[list[str]]:
+    """The types of the pictures that are decoded."""
+    decoded: list[str] = []
+
+    def note(done: object) -> None:
+        if done.name == "decode":
+            decoded.append(done.mimetype)
+
+    subscribe(note)
+    try:
+        yield decoded
+    finally:
+        unsubscribe(note)
+
+
+_opened: list[str] = []
+
+
+def _note(name: str, arguments: tuple[object, ...]) -> None:
+    if name == "open":
+        _opened.append(os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes) else "")
+
+
+@functools.cache
+def watch_files() -> list[str]:
+    """The paths of all files that this process opens from now on: a hook stays for as long as it lives."""
+    sys.addaudithook(_note)
+    return _opened
+
+
+def opened_in(folder: Path) -> list[str]:
+    return [path for path in _opened if path.startswith(f"{folder}/") and Path(path).suffix in {".png", ".jpe"}]
+
+
+def add_users(session: Session, count: int) -> None:
+    for _ in range(count):
+        session.add(user := User())
+        user.picture.from_blob(picture())
+        user.picture.from_raw_file(io.BytesIO(picture(16, 12)), size=(16, 12), mimetype="image/png", original=False)
+    session.commit()
+    session.expunge_all()
+
+
+def test_a_page_with_the_urls_of_thumbnails_costs_two_statements(session, statements):
+    add_users(session, 20)
+    statements.clear()
+    users = session.scalars(select(User).options(selectinload(User.picture)))
+    assert len({user.picture.find_thumbnail(width=16).locate() for user in users}) == 20
+    assert len(statements) == 2
+
+
+def test_an_album_with_the_urls_of_its_originals_costs_two_statements(session, statements):
+    session.add(album := Album())
+    for position in range(30):
+        album.photos.get_image_set(position=position).from_blob(picture(color=position))
+    session.commit()
+    session.expunge_all()
+    statements.clear()
+    album = session.scalars(select(Album).options(selectinload(Album.photos))).one()
+    assert len({photos.locate() for photos in album.photos.image_sets}) == 30
+    assert len(statements) == 2
+
+
+def test_the_url_of_a_loaded_image_costs_no_statement_and_no_file_and_few_calls(session, store, statements):
+    add_users(session, 1)
+    image = session.scalars(select(UserPicture).where(UserPicture.original)).one()
+    image.locate()
+    statements.clear()
+    watch_files().clear()
+    calls: list[str] = []
+    sys.setprofile(lambda frame, what, _: calls.append(frame.f_code.co_qualname) if what == "call" else None)
+    try:
+        image.locate()
+    finally:
+        sys.setprofile(None)
+    assert (statements, opened_in(store.path)) == ([], [])
+    assert len(calls) <= CALLS_OF_LOCATE, calls
+
+
+@pytest.mark.parametrize("attributes", [[], ["width"], ["mimetype", "revision"]])
+def test_the_url_of_an_expired_image_is_made_of_what_the_row_says(session, statements, attributes):
+    add_users(session, 1)
+    image = session.scalars(select(UserPicture).where(UserPicture.original)).one()
+    url = image.locate()
+    session.expire(image, attributes or None)
+    statements.clear()
+    assert image.locate() == url
+    assert len(statements) == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_thumbnail_costs_one_decode_and_one_that_is_there_none(session):
+    session.add(user := User())
+    user.picture.from_blob(picture(640, 480))
+    session.commit()
+    with decodes() as decoded:
+        user.picture.generate_thumbnail(width=64)
+        assert decoded == ["image/png"]
+        session.commit()
+        user.picture.generate_thumbnail(width=64)
+    assert decoded == ["image/png"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_attaching_decodes_nothing(session):
+    session.add(user := User())
+    with decodes() as decoded:
+        user.picture.from_blob(picture(640, 480))
+        session.commit()
+    assert decoded == []
+
+
+def test_a_request_for_a_file_opens_it_once_and_nothing_else(tmp_path):
+    store = HttpExposedFileSystemStore(tmp_path / "images", "images")
+    store.put_file(io.BytesIO(picture()), "user", 1, 64, 48, "image/png", False, revision="k3v9q2")
+    application = store.wsgi_middleware(lambda environ, start_response: [])
+    environ = create_environ("/images/user/1/0/1.64x48.k3v9q2.png")
+    watch_files()
+    for _ in range(2):
+        _opened.clear()
+        body, status, _ = run_wsgi_app(application, environ, buffered=True)
+        assert (b"".join(body), status) == (picture(), "200 OK")
+        assert [path for path in _opened if path.startswith(str(tmp_path))] == [
+            f"{tmp_path}/images/user/1/0/1.64x48.k3v9q2.png"
+        ]
