@@ -10,7 +10,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from markupsafe import Markup
 from sqlalchemy import Boolean, Column, DateTime, Integer, String, inspect, tuple_
@@ -217,7 +217,7 @@ class Image(WithVariants):
                 unknown = self._unknown_keys()
                 break
         try:
-            return store.locate(cast("Any", self))
+            return store.locate(self)  # pyright: ignore[reportArgumentType]
         except TypeError as error:
             if not unknown:
                 raise
