@@ -38,7 +38,6 @@ __all__ = (
     "current_store",
     "get_current_context_id",
     "get_current_store",
-    "innermost_store",
     "pop_store_context",
     "push_store_context",
     "store_context",
@@ -107,22 +106,13 @@ def get_current_store() -> Store:
     :returns: the store
     :raises ContextError: when there is none
     """
-    store = innermost_store()
-    if store is None:
+    stack = _stack.get()
+    if not stack:
         raise ContextError(
             "no store is current; wrap the code in sqlalchemy_imageattach.context.store_context(store),"
             " or pass store=... to the method"
         )
-    return store
-
-
-def innermost_store() -> Store | None:
-    """Find the current store, if there is one; :func:`get_current_store` insists on it.
-
-    :returns: the store, or ``None``
-    """
-    stack = _stack.get()
-    return stack[-1] if stack else None
+    return stack[-1]
 
 
 def get_current_context_id() -> object:
@@ -219,6 +209,23 @@ class LocalProxyStore(Store):
             raise TypeError(f"get_current_object must be callable, not {get_current_object!r}")
         self.get_current_object = get_current_object
         self.repr_string = repr_string
+
+    def store_behind(self) -> Store | None:
+        """Find the other store, whatever proxies are between.
+
+        :returns: the store; ``None`` when there is none now
+        """
+        store: Store | None = self
+        while isinstance(store, LocalProxyStore):
+            try:
+                if store.get_current_object is get_current_store:
+                    # An error that says what to do is dear, and here nobody would read it.
+                    store = stack[-1] if (stack := _stack.get()) else None
+                else:
+                    store = store.get_current_object()
+            except ContextError:
+                return None
+        return store
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         store = self.get_current_object()

@@ -14,7 +14,7 @@ from typing import Any, cast
 from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Mapper, Session, object_session
 
-from ..context import LocalProxyStore, current_store, innermost_store
+from ..context import LocalProxyStore
 from ..exc import ContextError
 from ..naming import FileKey
 from ..store import Store, check_store
@@ -62,7 +62,7 @@ def find_store(
         return store
     if prefer_known and (known := known_store(image)) is not None:
         return known
-    current = _behind(store)
+    current = store.store_behind()
     if current is not None:
         return current
     default = known_store(image) or _default_store(image, owner, mapper)
@@ -72,18 +72,6 @@ def find_store(
             f"sessionmaker(info={{{INFO_KEY!r}: store}}) or image_attachment(..., store=store)"
         )
     return default
-
-
-def _behind(store: Store) -> Store | None:
-    """The store behind a proxy, if there is one now."""
-    current: Store | None = store
-    while isinstance(current, LocalProxyStore):
-        try:
-            # An error that says what to do is dear, and here nobody would read it.
-            current = innermost_store() if current is current_store else current.get_current_object()
-        except ContextError:
-            return None
-    return current
 
 
 def remember_store(image: Any, store: Store) -> None:
