@@ -12,6 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 from sqlalchemy_imageattach.entity import Image, ImageSet, MultipleImageSet, image_attachment
 from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.store import Store
+from sqlalchemy_imageattach.variants import Transform
 
 
 class Base(DeclarativeBase):
@@ -23,7 +24,9 @@ class User(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(50), default="")
-    picture: Mapped[ImageSet[UserPicture]] = image_attachment("UserPicture")
+    picture: Mapped[ImageSet[UserPicture]] = image_attachment(
+        "UserPicture", variants={"square": Transform(ratio="1/1", fit="cover")}
+    )
     cover: Mapped[ImageSet[UserCover]] = image_attachment("UserCover")
 
 

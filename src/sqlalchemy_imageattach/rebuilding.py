@@ -5,6 +5,7 @@
     for original, thumbnails in make_thumbnails(session, Base, store, widths=[150, 600], only_missing=True):
         print(original.object_id, [thumbnail.size for thumbnail in thumbnails])
 
+Presets of variants may be among the sizes: files without rows, which a page would have made when it is first seen.
 Originals are read in the order of their keys; they are decoded in threads, with no transaction open; then some at once
 are attached and committed.  It must always be true that
 
@@ -38,6 +39,7 @@ from .concurrency import side_by_side
 from .entity import Image
 from .entity.attaching import Incoming, insert_image
 from .entity.thumbnails import WantedSize, find_made, inherited_values, lock_and_find, make_from, open_original
+from .entity.variants import check_presets, prepare_presets
 from .exc import InvalidImageError
 from .imaging import ImagePolicy
 from .naming import FileKey, StorableImage
@@ -45,6 +47,7 @@ from .store import Store
 from .transactions.info_keys import INFO_KEY, POLICY_KEY
 from .transactions.pending import PendingFile
 from .transactions.which_store import find_store, remember_store
+from .variants import Variant
 
 __all__ = ("Made", "drop_thumbnails", "make_thumbnails", "thumbnails_job")
 
@@ -55,11 +58,19 @@ _COMMIT_AT = 50
 _COMMIT_AFTER = 1.0
 
 
-class Made(NamedTuple):
-    """What was made of an original, and is committed; empty where nothing had to be, or could be made."""
-
+class _Thumbnails(NamedTuple):
     original: Image
     thumbnails: list[Image]
+
+
+class Made(_Thumbnails):
+    """What was made of an original, and is committed; empty where nothing had to be, or could be made.
+
+    It is unpacked as the original and its thumbnails.
+    """
+
+    #: The presets that were made of it.
+    variants: Sequence[Variant] = ()
 
 
 def make_thumbnails(
@@ -70,6 +81,7 @@ def make_thumbnails(
     widths: Collection[int] = (),
     heights: Collection[int] = (),
     ratios: Collection[float] = (),
+    presets: Collection[str] = (),
     only_missing: bool = False,
     keys: KeyRange = ALL_KEYS,
     workers: int = 1,
@@ -88,7 +100,9 @@ def make_thumbnails(
     :param widths: pixels, a thumbnail of each
     :param heights: pixels, a thumbnail of each
     :param ratios: how many times the original's width and height, a thumbnail of each
-    :param only_missing: whether sizes that are there already are left as they are
+    :param presets: names of ``image_attachment(variants=…)``; a variant of each, but of those that are there: one that
+        would be made in another way has another name
+    :param only_missing: whether thumbnails that are there already are left as they are
     :param keys: which rows, if it is one image class; :func:`~.bulk.key_ranges` splits it, for several processes
     :param workers: how many originals are decoded side by side
     :param checkpoint: where to note how far this has come, and where the next time goes on: a mapping, or the path of a
@@ -97,7 +111,8 @@ def make_thumbnails(
         then.  Without it, the first error is raised.
     :returns: an iterator over all originals, in the order of their keys; nothing is done before it is asked
     :raises TypeError: when an argument is of another type
-    :raises ValueError: when no size is asked for, a number is not positive, or the session has a transaction open
+    :raises ValueError: when no size is asked for, a number is not positive, no class has a preset of a name, the store
+        makes no variants, or the session has a transaction open
 
     >>> from models import Base  # your own
     >>> _ = user.picture.from_file(photograph, store=store)
@@ -111,13 +126,14 @@ def make_thumbnails(
     for mapper in mappers:
         check_keys(mapper, keys)
     check_one_database(sessions, keys)
-    sizes = _sizes(widths, heights, ratios)
+    sizes = _sizes(widths, heights, ratios, presets)
     check_workers(workers)
     check_callback("on_error", on_error, "an image and an error")
     _check_no_transaction(sessions)
     store = find_store(store)
-    job = thumbnails_job(sessions, mappers, keys, store, widths, heights, ratios)
-    run = _Run(store, sizes, only_missing, workers, Checkpoint(checkpoint, job), on_error)
+    check_presets(mappers, store, presets)
+    job = thumbnails_job(sessions, mappers, keys, store, widths, heights, ratios, presets)
+    run = _Run(store, sizes, presets, only_missing, workers, Checkpoint(checkpoint, job), on_error)
     return run.all(sessions, mappers, keys)
 
 
@@ -176,6 +192,7 @@ def thumbnails_job(
     widths: Collection[int],
     heights: Collection[int],
     ratios: Collection[float],
+    presets: Collection[str] = (),
 ) -> Mapping[str, Any]:
     """Say what is made, for its checkpoint.
 
@@ -186,17 +203,22 @@ def thumbnails_job(
     :param widths: pixels
     :param heights: pixels
     :param ratios: how many times an original's width and height
+    :param presets: names
     :returns: the same as JSON
     """
-    sizes = {"widths": list(widths), "heights": list(heights), "ratios": list(ratios)}
+    sizes: dict[str, Any] = {"widths": list(widths), "heights": list(heights), "ratios": list(ratios)}
+    if presets:
+        sizes["presets"] = list(presets)
     return job_of("thumbnails", sessions, mappers, keys, store=store_name(store), **sizes)
 
 
-def _sizes(widths: Collection[int], heights: Collection[int], ratios: Collection[float]) -> list[WantedSize]:
+def _sizes(
+    widths: Collection[int], heights: Collection[int], ratios: Collection[float], presets: Collection[str] = ()
+) -> list[WantedSize]:
     sizes = [WantedSize(width=width) for width in widths]
     sizes += [WantedSize(height=height) for height in heights]
     sizes += [WantedSize(ratio) for ratio in ratios]
-    if not sizes:
+    if not sizes and not presets:
         raise ValueError("expected at least one size, got none; give widths, heights or ratios")
     return sizes
 
@@ -232,6 +254,8 @@ class _Done(NamedTuple):
 
     job: _Job
     made: list[tuple[WantedSize, Incoming]]
+    #: The presets that were made of it; they have no rows, and are in the store.
+    variants: list[Variant]
     #: Why some sizes of it are not made.
     refused: list[InvalidImageError]
 
@@ -239,10 +263,18 @@ class _Done(NamedTuple):
 class _Maker:
     """Makes the thumbnails of one class in one database."""
 
-    def __init__(self, stretch: Stretch, store: Store, sizes: Sequence[WantedSize], only_missing: bool) -> None:
+    def __init__(
+        self,
+        stretch: Stretch,
+        store: Store,
+        sizes: Sequence[WantedSize],
+        presets: Collection[str],
+        only_missing: bool,
+    ) -> None:
         self.stretch = stretch
         self.store = store
         self.sizes = sizes
+        self.presets = presets
         # What came behind a checkpoint may have been done before.
         self.only_missing = only_missing or stretch.is_late
 
@@ -258,7 +290,7 @@ class _Maker:
         if job.row.key is None or job.row.error is not None:
             assert job.row.error is not None
             raise job.row.error
-        done = _Done(job, [], [])
+        done = _Done(job, [], prepare_presets(job.row.image, self.store, self.presets), [])
         if not job.sizes:
             return done
         # A key has what a store asks of an image.
@@ -346,6 +378,7 @@ class _Run:
         self,
         store: Store,
         sizes: Sequence[WantedSize],
+        presets: Collection[str],
         only_missing: bool,
         workers: int,
         checkpoint: Checkpoint,
@@ -353,6 +386,7 @@ class _Run:
     ) -> None:
         self.store = store
         self.sizes = sizes
+        self.presets = presets
         self.only_missing = only_missing
         self.workers = workers
         self.checkpoint = checkpoint
@@ -365,15 +399,17 @@ class _Run:
             ahead = stretches(sessions, mappers, keys, checkpoint, originals=True)
             log_passed_over(ahead, checkpoint)
             for stretch in ahead:
-                maker = _Maker(stretch, self.store, self.sizes, self.only_missing)
+                maker = _Maker(stretch, self.store, self.sizes, self.presets, self.only_missing)
                 with closing(self.groups(maker)) as groups:
                     for group in groups:
                         made = self.commit(maker, group)
                         if not stretch.is_late:
                             checkpoint.set(stretch.mapper, group[-1].job.row.identity, stretch.number)
                         for each, thumbnails in zip(group, made, strict=True):
-                            if thumbnails or not stretch.is_late:
-                                yield Made(each.job.row.image, thumbnails)
+                            if thumbnails or each.variants or not stretch.is_late:
+                                outcome = Made(each.job.row.image, thumbnails)
+                                outcome.variants = each.variants
+                                yield outcome
             checkpoint.finish()
 
     def groups(self, maker: _Maker) -> Generator[list[_Done]]:
@@ -386,7 +422,7 @@ class _Run:
                     self.fail(job, error)
                 for refused in done.refused if done is not None else ():
                     self.fail(job, refused)
-                group.append(done or _Done(job, [], []))
+                group.append(done or _Done(job, [], [], []))
                 count = sum(len(each.made) for each in group)
                 if count >= _COMMIT_AT or len(group) >= _LOOK_AT or time.monotonic() - began_at >= _COMMIT_AFTER:
                     yield group

@@ -11,6 +11,7 @@ from models import User, rows, stored
 from sqlalchemy_imageattach.cli.report import Status
 from sqlalchemy_imageattach.naming import FileKey
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
+from sqlalchemy_imageattach.variants import Variants
 
 from .conftest import USERS, Run, url_of
 
@@ -69,3 +70,37 @@ def test_what_fails_is_told_by_key_and_the_others_are_made(
 @pytest.mark.parametrize("sizes", [[], ["--width", "0"], ["--ratio", "-1"], ["--height", "large"]])
 def test_sizes_that_are_none_are_refused(run: Run, old: FileSystemStore, options: list[str], sizes: list[str]) -> None:
     assert run("thumbnails", url_of(old), *options, *sizes).status == Status.USAGE
+
+
+SECRET = "a secret of the application"
+
+
+def test_presets_of_all_originals_are_made(
+    run: Run, old: FileSystemStore, options: list[str], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_pictures = ["--class", "UserPicture", "--preset", "square"]
+    assert run("thumbnails", url_of(old), *options, *of_pictures).status == Status.USAGE
+    monkeypatch.setenv("IMAGEATTACH_SECRET", SECRET)
+    for made in (USERS, 0):
+        answer = run("thumbnails", url_of(old), *options, *of_pictures)
+        assert (answer.status, answer.out) == (Status.FINE, f"{USERS} originals: {made} made, 0 failed\n")
+    old.variants = Variants(SECRET)
+    with Session(engine) as session:
+        assert not session.get_one(User, 1).picture.variant("square").prepare(old)
+    answer = run("thumbnails", url_of(old), *options, "--preset", "round")
+    assert answer.status == Status.USAGE
+    assert "'square'" in answer.err
+
+
+def test_variants_that_are_old_are_swept(
+    run: Run, old: FileSystemStore, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGEATTACH_SECRET", SECRET)
+    run("thumbnails", url_of(old), *options, "--class", "UserPicture", "--preset", "square")
+    files = stored(old)
+    assert run("audit", url_of(old), *options, "--variants-older-than", "90d").status == Status.USAGE
+    sweep = ["audit", url_of(old), *options, "--sweep", "--no-dry-run"]
+    for age, removed in (("90d", 0), ("0s", USERS)):
+        answer = run(*sweep, "--variants-older-than", age)
+        assert f"{removed} removed" in answer.out
+    assert len(stored(old)) == len(files) - USERS

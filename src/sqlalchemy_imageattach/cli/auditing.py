@@ -54,6 +54,7 @@ def sweep(
     chosen: Any,
     store: Store,
     grace: datetime.timedelta,
+    variants_made_before: datetime.datetime | None,
     dry_run: bool,
     limit: float,
     require_known_types: bool,
@@ -66,6 +67,7 @@ def sweep(
     :param chosen: the declarative base, or an image class
     :param store: the store
     :param grace: files that are younger are left out
+    :param variants_made_before: when variants were made that are removed, too
     :param dry_run: whether to remove nothing
     :param limit: which share of the files may be removed
     :param require_known_types: whether files of unknown types are an error
@@ -91,6 +93,7 @@ def sweep(
         grace,
         dry_run,
         limit=limit,
+        variants_made_before=variants_made_before,
         require_known_types=require_known_types,
         callback=removed,
         on_error=failed,

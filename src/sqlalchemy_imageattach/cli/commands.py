@@ -24,6 +24,7 @@ from ..entity import Image
 from ..migration import migrate as migrate_base
 from ..migration import migrate_class, migration_job
 from ..rebuilding import make_thumbnails, thumbnails_job
+from ..variants import Variants
 from ..version import VERSION
 from . import auditing, dropping
 from .arguments import DATABASE, DURATION, MODELS, STORE, GivenStore, Models, must_exist, opened, without_secrets
@@ -196,6 +197,12 @@ def migrate(
     show_default=True,
     help="Which share of the files --sweep removes at the most; 1 for all of them.",
 )
+@_option(
+    "--variants-older-than",
+    type=DURATION,
+    help="Have --sweep remove variants that are older, too, as 90d, though their originals have rows; they are made"
+    " again when somebody asks for them.",
+)
 @_option("--require-known-types", is_flag=True, help="Have --sweep refuse files of types that no class has.")
 @_as_json
 def audit(
@@ -208,6 +215,7 @@ def audit(
     dry_run: bool,
     older_than: datetime.timedelta | None,
     limit: float,
+    variants_older_than: datetime.timedelta | None,
     require_known_types: bool,
     as_json: bool,
 ) -> Status:
@@ -222,6 +230,8 @@ def audit(
         raise click.UsageError("--no-dry-run is for --sweep")
     if not sweep and require_known_types:
         raise click.UsageError("--require-known-types is for --sweep")
+    if not sweep and variants_older_than is not None:
+        raise click.UsageError("--variants-older-than is for --sweep")
     if sweep and probe:
         raise click.UsageError("--sweep removes files without a row, and --probe is about those that have one")
     with opened(database) as sessions, Report(as_json, "files") as report:
@@ -238,8 +248,9 @@ def audit(
         with ending(report, end, "Run the same again."):
             if sweep:
                 grace = DEFAULT_GRACE if older_than is None else older_than
+                before = None if variants_older_than is None else files.now() - variants_older_than
                 return auditing.sweep(
-                    sessions, chosen, files, grace, dry_run, limit, require_known_types, report, total
+                    sessions, chosen, files, grace, before, dry_run, limit, require_known_types, report, total
                 )
             grace = older_than or datetime.timedelta(0)
             return auditing.verify(sessions, chosen, files, grace, probe, report, total)
@@ -251,6 +262,9 @@ def audit(
 @_option("--width", "widths", type=click.IntRange(1), multiple=True, help="Pixels; may be given several times.")
 @_option("--height", "heights", type=click.IntRange(1), multiple=True, help="Pixels; may be given several times.")
 @_option("--ratio", "ratios", type=float, multiple=True, help="Times the original; may be given several times.")
+@_option("--preset", "presets", multiple=True, help="A preset of variants, by its name; may be given several times.")
+@_option("--secret", help="What the application signs variants with.")
+@_option("--presets-only", is_flag=True, help="The application's variants have presets_only=True.")
 @_option("--drop-width", "drop_widths", type=click.IntRange(1), multiple=True, help="Delete thumbnails of this width.")
 @_option("--drop-height", "drop_heights", type=click.IntRange(1), multiple=True, help="Delete those of this height.")
 @_option("--only-missing", is_flag=True, help="Leave the sizes that are there; else they are made anew.")
@@ -265,6 +279,9 @@ def thumbnails(
     widths: tuple[int, ...],
     heights: tuple[int, ...],
     ratios: tuple[float, ...],
+    presets: tuple[str, ...],
+    secret: str | None,
+    presets_only: bool,
     drop_widths: tuple[int, ...],
     drop_heights: tuple[int, ...],
     only_missing: bool,
@@ -278,19 +295,25 @@ def thumbnails(
     """
     chosen = models.chosen(class_name)
     files = must_exist(store, "STORE")
-    if (widths or heights or ratios) and (drop_widths or drop_heights):
+    if (widths or heights or ratios or presets) and (drop_widths or drop_heights):
         raise click.UsageError("make sizes and delete others in two runs")
-    if not (widths or heights or ratios or drop_widths or drop_heights):
-        raise click.UsageError("give at least one of --width, --height, --ratio, --drop-width and --drop-height")
+    if not (widths or heights or ratios or presets or drop_widths or drop_heights):
+        raise click.UsageError(
+            "give at least one of --width, --height, --ratio, --preset, --drop-width and --drop-height"
+        )
+    if presets and secret is None:
+        raise click.UsageError("--preset needs the application's secret, best in the environment as IMAGEATTACH_SECRET")
     done = originals = 0
     with opened(database) as sessions, Report(as_json, "originals") as report:
         if drop_widths or drop_heights:
             return dropping.drop(sessions, chosen, files, drop_widths, drop_heights, report)
         mappers = mappers_of(chosen)
-        job = thumbnails_job(sessions, mappers, ALL_KEYS, files, widths, heights, ratios)
+        job = thumbnails_job(sessions, mappers, ALL_KEYS, files, widths, heights, ratios, presets)
         ahead = Ahead(checkpoint, job, sessions, mappers, originals=True)
 
         with checked():
+            if secret is not None:
+                files.variants = Variants(secret, presets_only=presets_only)
             made_ones = make_thumbnails(
                 sessions,
                 chosen,
@@ -298,6 +321,7 @@ def thumbnails(
                 widths=widths,
                 heights=heights,
                 ratios=ratios,
+                presets=presets,
                 only_missing=only_missing,
                 workers=workers,
                 checkpoint=checkpoint,
@@ -322,7 +346,7 @@ def thumbnails(
             ahead.look(report)
             report.begin("making", ahead.count)
             for made in made_ones:
-                originals, done = originals + 1, done + len(made.thumbnails)
+                originals, done = originals + 1, done + len(made.thumbnails) + len(made.variants)
                 report.advance()
         return end(Status.FOUND if report.counts["failed"] else Status.FINE)
 

@@ -68,7 +68,7 @@ def serve(photos: Sequence[Path], port: int) -> None:
     :param photos: image files; drawings are shown where there are none
     :param port: the port on 127.0.0.1; 0 for any
     """
-    if not photos and _EXAMPLE.is_file() and find_spec("flask") is not None:
+    if not photos and _EXAMPLE.is_file() and find_spec("flask") and find_spec("flask_wtf"):
         sys.argv = [str(_EXAMPLE), f"--port={port}"]
         runpy.run_path(str(_EXAMPLE), run_name="__main__")
         return

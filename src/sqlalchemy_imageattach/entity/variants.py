@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from markupsafe import Markup
@@ -28,14 +28,14 @@ from ..variants.markup import ANY_SIZE, Choice, picture_of, preload_link_of, src
 from ..variants.transform import Source, Transform
 from ..variants.variant import Original, Variant, variant_of
 
-__all__ = ("WithVariants",)
+__all__ = ("WithVariants", "check_presets", "prepare_presets", "presets_of")
 
 # What a page needs of an image further down.
 _IMG_ATTRIBUTES: Mapping[str, object] = {"loading": "lazy", "decoding": "async"}
 # What it needs of the one that is seen first.
 _PRIORITY_ATTRIBUTES: Mapping[str, object] = {"loading": "eager", "decoding": "async", "fetchpriority": "high"}
 
-_TRANSFORM_NAMES = frozenset(field.name for field in dataclasses.fields(Transform)) - {"format"}
+_TRANSFORM_NAMES = frozenset(field.name for field in dataclasses.fields(Transform)) - {"format", "preprocessed"}
 
 
 class WithVariants:
@@ -220,7 +220,7 @@ def _resolved(
 ) -> tuple[Transform, str | None]:
     """The transform that is asked for, and the name of the preset that it is."""
     if isinstance(preset, str):
-        presets = _presets_of(mapper)
+        presets = presets_of(mapper)
         if preset not in presets:
             known = ", ".join(map(repr, presets)) or "none"
             raise ValueError(
@@ -236,6 +236,45 @@ def _resolved(
     if not values and default is not None:
         return default, None
     return Transform(**{"quality": "medium", **values} if default is not None else values), None
+
+
+def check_presets(mappers: Sequence[Mapper[Any]], store: Store, presets: Collection[str]) -> None:
+    """Refuse presets that cannot be made.
+
+    :param mappers: image classes
+    :param store: the store that has their originals
+    :param presets: names
+    :raises TypeError: when a text is given in place of names
+    :raises ValueError: when no class has one of that name, or the store makes no variants
+    """
+    if isinstance(presets, str):
+        raise TypeError(f"expected presets to be a list of names, got the text {presets!r}")
+    if presets and not hasattr(store.variants, "prepare"):
+        raise ValueError(
+            f"expected a store that makes variants, got {store!r}; make it with variants=Variants(secret=...)"
+        )
+    known = [name for mapper in mappers for name in presets_of(mapper)]
+    for name in presets:
+        if name not in known:
+            names = ", ".join(map(repr, dict.fromkeys(known))) or "none"
+            raise ValueError(
+                f"expected the name of a preset, got {name!r}; image_attachment(variants=...) declares {names}"
+            )
+
+
+def prepare_presets(image: Any, store: Store, presets: Collection[str]) -> list[Variant]:
+    """Make presets of an image before they are asked for.
+
+    :param image: an original
+    :param store: the store that has it
+    :param presets: names; those that its class does not have are passed over
+    :returns: those that were made, and were not there
+    :raises InvalidImageError: when the image cannot be decoded
+    :raises OSError: when the store fails
+    """
+    known = presets_of(inspect(image).mapper)
+    variants = [image.variant(name) for name in presets if name in known]
+    return [variant for variant in variants if variant.prepare(store)]
 
 
 _declared: weakref.WeakKeyDictionary[Mapper[Any], tuple[dict[str, Transform], int]] = weakref.WeakKeyDictionary()
@@ -260,7 +299,13 @@ def _declarations_of(mapper: Mapper[Any]) -> tuple[dict[str, Transform], int]:
     return found
 
 
-def _presets_of(mapper: Mapper[Any]) -> dict[str, Transform]:
+def presets_of(mapper: Mapper[Any]) -> dict[str, Transform]:
+    """Find the presets of an image class.
+
+    :param mapper: its mapper
+    :returns: those of each attribute that the images are attached to, by their names
+    :raises ValueError: when two attributes have different ones of the same name
+    """
     return _declarations_of(mapper)[0]
 
 

@@ -123,6 +123,7 @@ def resize(
         that stays transparent, or is white where the type has no transparency
     :param mimetype: the type of the result; by default as said above
     :param quality: from 1 to 100, for types that have one; by default that of thumbnails
+    :param thorough: whether an AVIF may take several times as long, and be smaller, where nobody waits for it
     :returns: the file, to be closed by the caller, and its true size
     :raises TypeError: if width or height is not an integer, or the filter neither a string nor an integer
     :raises ValueError: if width or height is below 1, or there is no such filter

@@ -54,6 +54,7 @@ class ResizeOptions(TypedDict, total=False):
     background: str | None
     mimetype: str | None
     quality: int | None
+    thorough: bool
 
 
 @contextlib.contextmanager
@@ -107,6 +108,7 @@ class Picture:
         background: str | None = None,
         mimetype: str | None = None,
         quality: int | None = None,
+        thorough: bool = False,
     ) -> Resized:
         """Make another size, as :func:`~sqlalchemy_imageattach.imaging.resize` says."""
         check_request(width, height, filter)
@@ -127,6 +129,7 @@ class Picture:
             canvas=canvas,
             background=background,
             asked_quality=quality,
+            is_thorough=thorough,
         )
         if window is not None:
             self._check_window(window)

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import event, inspect
 from sqlalchemy.orm import Mapper, Session, object_session
 from sqlalchemy.util.concurrency import in_greenlet
 
@@ -17,11 +17,13 @@ from ..entity import Image
 from ..entity.image_set import BaseImageSet
 from ..entity.query import place_of
 from ..entity.thumbnails import WantedSize
+from ..entity.variants import presets_of
 from ..exc import InvalidImageError, MissingDependencyError
 from ..migration import migrate_class
 from ..rebuilding import make_thumbnails
 from ..store import Store
 from .partitions import PASSING, Operations, passes
+from .sending import enqueue
 
 try:
     from celery import Celery
@@ -61,8 +63,10 @@ _apps: weakref.WeakSet[Any] = weakref.WeakSet()
 class ImageTasks:
     """The tasks of an application.
 
-    They are named ``sqlalchemy_imageattach.thumbnails``, ``.rebuilding``, ``.migration`` and ``.audit``, by the methods
-    that give Celery's signatures: to be sent by ``apply_async()``, or by :func:`.enqueue` after a commit.
+    They are named ``sqlalchemy_imageattach.thumbnails``, ``.variants``, ``.rebuilding``, ``.migration`` and ``.audit``,
+    by the methods that give Celery's signatures: to be sent by ``apply_async()``, or by :func:`.enqueue` after a
+    commit.  Presets of variants that are declared with ``preprocessed=True`` are enqueued by themselves, when an image
+    is attached.
 
     :param app: the application's Celery
     :param declarative_base: the base of the image classes and of the entities that have images
@@ -97,9 +101,11 @@ class ImageTasks:
             raise ValueError(f"expected an app without these tasks, and {app!r} has them already; use that ImageTasks")
         _apps.add(app)
         self._thumbnails = _registered(app, "thumbnails", lambda _, **given: operations.thumbnails(**given))
+        self._variants = _registered(app, "variants", lambda _, **given: operations.variants(**given))
         self._rebuilding = _registered(app, "rebuilding", lambda last, **given: operations.rebuilding(last, **given))
         self._migration = _registered(app, "migration", lambda last, **given: operations.migration(last, **given))
         self._audit = _registered(app, "audit", lambda _, **given: operations.audit(**given))
+        _listen(self)
 
     def thumbnails(
         self,
@@ -159,6 +165,45 @@ class ImageTasks:
             sizes=sizes,
         )
 
+    def variants(self, image: Image, presets: Iterable[str] | None = None) -> Signature:
+        """Make presets of an original, so that nobody waits for the first request.
+
+        The result is the sizes of those that were made, and were not there.
+
+        :param image: the original; it has to be flushed, for its key
+        :param presets: names of ``image_attachment(variants=…)``; by default those with ``preprocessed=True``
+        :returns: the task, not sent yet
+        :raises TypeError: when a text is given in place of names, or there is none
+        :raises ValueError: when there is no such preset, or the image has no key yet
+        """
+        state: Any = inspect(image)
+        known = presets_of(state.mapper)
+        if presets is None:
+            presets = [name for name, transform in known.items() if transform.preprocessed]
+        names = [presets] if isinstance(presets, str) else list(presets)
+        if isinstance(presets, str) or not names:
+            raise TypeError(f"expected a list of names of presets, got {presets!r}")
+        for name in names:
+            if name not in known:
+                raise ValueError(f"expected the name of a preset, got {name!r}; there are {', '.join(known) or 'none'}")
+        key = state.mapper.primary_key_from_instance(image)
+        if None in key:
+            raise ValueError(f"expected {image!r} to have a key, got none; flush its session before")
+        return self._variants.si(
+            image_class=self._operations.name(state.mapper),
+            key=key_to_json(state.mapper.primary_key, key),
+            presets=names,
+        )
+
+    def has_preprocessed(self, mapper: Mapper[Any]) -> bool:
+        """Tell whether presets of an image class are made soon after a commit.
+
+        :param mapper: its mapper
+        :returns: false for a class of another base, too
+        """
+        is_own = self._operations.knows(mapper)
+        return is_own and any(transform.preprocessed for transform in presets_of(mapper).values())
+
     def rebuilding(
         self,
         store: str,
@@ -167,6 +212,7 @@ class ImageTasks:
         widths: Collection[int] = (),
         heights: Collection[int] = (),
         ratios: Collection[float] = (),
+        presets: Collection[str] = (),
         size: int = PARTITION_SIZE,
         workers: int = 1,
     ) -> Iterator[Signature]:
@@ -180,6 +226,7 @@ class ImageTasks:
         :param widths: pixels
         :param heights: pixels
         :param ratios: how many times an original's width and height
+        :param presets: names of ``image_attachment(variants=…)``; variants of all originals, without rows
         :param size: how many rows a task has, thumbnails included
         :param workers: how many originals a task decodes side by side
         :returns: an iterator over tasks, not sent yet
@@ -194,6 +241,8 @@ class ImageTasks:
             "ratios": list(ratios),
             "workers": workers,
         }
+        if presets:
+            options["presets"] = presets if isinstance(presets, str) else list(presets)
         for mapper in self._mappers(cls):
             # It refuses what the tasks could not do.
             make_thumbnails(session, mapper.class_, self._operations.store(store), **options)
@@ -267,6 +316,20 @@ class ImageTasks:
             for mapper in self._mappers(cls)
         ]
         return _signatures(task, session, classes, arguments)
+
+
+def _listen(tasks: ImageTasks) -> None:
+    """Have the presets of originals enqueued when these are attached, as long as there are these tasks."""
+    found = weakref.ref(tasks)
+
+    def attached(mapper: Mapper[Any], connection: Any, state: Any) -> None:
+        own, image = found(), state.obj()
+        # An object that takes over a row comes without a key, and with bytes of its own.
+        if own is not None and state.key is None and image.original and own.has_preprocessed(mapper):
+            enqueue(state.session, own.variants(image))
+
+    for name in ("after_insert", "after_update"):
+        event.listen(Image, name, attached, propagate=True, raw=True)
 
 
 def _registered(app: Celery, name: str, function: Callable[..., Any]) -> Any:

@@ -21,12 +21,15 @@ from sqlalchemy.orm.exc import StaleDataError
 from ..audit import verify
 from ..bulk.keys import KeyRange, class_name, key_from_json, key_to_json
 from ..concurrency import outcome_of
+from ..context import current_store
 from ..entity import Image
+from ..entity.variants import prepare_presets
 from ..exc import InvalidImageError
 from ..migration import migrate_class
 from ..naming import FileKey
 from ..rebuilding import make_thumbnails
 from ..store import Store, check_store, is_missing
+from ..transactions.which_store import find_store
 
 __all__ = ("PASSING", "Operations", "passes")
 
@@ -87,6 +90,13 @@ class Operations:
             known = ", ".join(self._stores) or "none"
             raise KeyError(f"expected the name of one of the stores of ImageTasks ({known}), got {name!r}") from None
 
+    def knows(self, mapper: Mapper[Any]) -> bool:
+        """Tell whether a class is one of the base's.
+
+        :param mapper: its mapper
+        """
+        return mapper.registry is self._registry
+
     def name(self, mapper: Mapper[Any]) -> str:
         """Name a class, for :meth:`mapper`.
 
@@ -94,7 +104,7 @@ class Operations:
         :returns: the name
         :raises ValueError: when it is a class of another base
         """
-        if mapper.registry is not self._registry:
+        if not self.knows(mapper):
             raise ValueError(f"expected a class of {self.base!r}, for which these tasks are, got {mapper.class_!r}")
         return class_name(mapper)
 
@@ -147,6 +157,31 @@ class Operations:
                 session.commit()
         return made
 
+    def variants(self, image_class: str, key: Sequence[Any], presets: Sequence[str]) -> list[list[int]]:
+        """Make presets of an original.
+
+        :param image_class: its class
+        :param key: its primary key
+        :param presets: names of presets
+        :returns: width and height of each that was made, in pixels; none, when the original is gone
+        """
+        mapper = self.mapper(image_class)
+        with self.make_session() as session:
+            image: Any = session.get(mapper, key_from_json(mapper.primary_key, key))
+            if image is None:
+                return []
+            # No connection is held while pictures are decoded.
+            session.expunge(image)
+            session.rollback()
+            try:
+                made = prepare_presets(image, find_store(current_store, image), presets)
+            except OSError as error:
+                # It was replaced meanwhile, and its variants would go with it.
+                if is_missing(error):
+                    return []
+                raise
+        return [list(variant.size) for variant in made]
+
     def rebuilding(
         self,
         is_last_try: bool,
@@ -177,7 +212,7 @@ class Operations:
                 on_error=failures.add,
                 **options,
             )
-            count = sum(len(each.thumbnails) for each in made)
+            count = sum(len(each.thumbnails) + len(each.variants) for each in made)
         return {"made": count, "failed": failures.found}
 
     def migration(

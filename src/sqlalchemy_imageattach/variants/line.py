@@ -28,7 +28,7 @@ class Full(Exception):
 class _Job(NamedTuple):
     name: Hashable
     pixels: int
-    function: Callable[[], None]
+    function: Callable[[], object]
     future: Future[None]
 
 
@@ -58,7 +58,7 @@ class Line:
         self._running = 0
         self._pixels = 0
 
-    def enter(self, name: Hashable, pixels: int, function: Callable[[], None]) -> Future[None]:
+    def enter(self, name: Hashable, pixels: int, function: Callable[[], object]) -> Future[None]:
         """Have a function called, unless one of the same name is waiting or running.
 
         :param name: what it makes

@@ -51,6 +51,9 @@ _REFUSED = 1024
 # What is said of an image that may be decoded in a minute, or elsewhere.
 _NO_FAULT_OF_THE_IMAGE = frozenset({"busy", "unsupported_type"})
 
+# What was signed while others than presets had URLs, too, is not signed for one that has presets only.
+_PRESETS_ONLY = b"presets only"
+
 _NO_STORE: Final = ("Cache-Control", "no-store")
 
 
@@ -59,7 +62,8 @@ class Variants:
 
     :param secret: what URLs are signed with: a text or bytes of at least 16 bytes, or several, newest first: URLs that
         were signed with an older one stay good.  It has to be the same in all processes
-    :param presets_only: whether only presets have URLs: see ``image_attachment(variants=…)``
+    :param presets_only: whether only presets have URLs: see ``image_attachment(variants=…)``.  Presets have other URLs
+        then than without it, so that none of another variant stays good
     :param policy: the limits of what is decoded and made
     :param workers: how many are made at once; by default as many as there are processors
     :param max_pixels: how many pixels are made at once, all of them together; a larger variant is made alone
@@ -101,7 +105,8 @@ class Variants:
         ):
             if value <= 0:
                 raise ValueError(f"expected {name} to be positive, got {value!r}")
-        self._signer = Signer([secret] if isinstance(secret, str | bytes) else secret)
+        secrets = [secret] if isinstance(secret, str | bytes) else secret
+        self._signer = Signer(secrets, _PRESETS_ONLY if presets_only else b"")
         #: Whether only presets have URLs.
         self.presets_only = presets_only
         #: How long the variants of an original that was deleted are kept.
@@ -149,11 +154,29 @@ class Variants:
             try:
                 self.start(store, signed).result(self._patience)
             except NotServed as error:
-                raise error.__cause__ or OSError(str(error)) from error
+                raise _reason_of(error) from error
             file = _opened(store, signed.key)
         if file is None:
             raise ImageNotFoundError(f"{store!r} has no such file: {name_of(original)!r}")
         return file
+
+    def prepare(self, store: Store, original: FileKey, recipe: Recipe) -> bool:
+        """Make a variant before it is asked for, in this thread, unless the store has it.
+
+        :param store: the store of the original
+        :param original: the key of the original
+        :param recipe: how it is made
+        :returns: whether it was made
+        :raises ImageNotFoundError: (an :exc:`OSError`) when the store does not have the original
+        :raises InvalidImageError: when the original cannot be decoded
+        :raises OSError: when the store fails
+        """
+        signed = self.read(self._signer.sign(folder_of_variants(original), *written(recipe)))
+        assert signed is not None
+        try:
+            return self._make(store, signed, thorough=True)
+        except NotServed as error:
+            raise _reason_of(error) from error
 
     def pending(self, store: Store, signed: SignedName) -> Pending:
         """Have a variant made for a request.
@@ -182,12 +205,14 @@ class Variants:
         except Full:
             raise NotServed(503, [("Retry-After", "2"), _NO_STORE]) from None
 
-    def _make(self, store: Store, signed: SignedName) -> None:
+    def _make(self, store: Store, signed: SignedName, *, thorough: bool = False) -> bool:
         try:
             with store.alone(signed.key):
                 # It may have been made since it was looked for.
-                if not _has(store, signed.key) and not self._adopted(store, signed):
-                    self._put(store, signed)
+                if _has(store, signed.key) or self._adopted(store, signed):
+                    return False
+                self._put(store, signed, thorough)
+                return True
         except InvalidImageError as error:
             if error.reason in _NO_FAULT_OF_THE_IMAGE:
                 _log.warning("%r is not made: %s", name_of(signed.key), error)
@@ -203,10 +228,10 @@ class Variants:
             _log.exception("%r cannot be made", name_of(signed.key))
             raise NotServed(503, [("Retry-After", "5"), _NO_STORE]) from error
 
-    def _put(self, store: Store, signed: SignedName) -> None:
+    def _put(self, store: Store, signed: SignedName, thorough: bool) -> None:
         key, original = signed.key, signed.original
         with closing(store.get_key(original)) as opened, closing(seekable(opened)) as file:
-            made = make(file, signed.recipe, original[2:4], self.policy)
+            made = make(file, signed.recipe, original[2:4], self.policy, thorough=thorough)
         with closing(made):
             if self._are_too_many(store, original):
                 _log.warning("%r has %d variants, and gets no more", name_of(original), self._max_variants)
@@ -261,6 +286,10 @@ def _has(store: Store, key: FileKey) -> bool:
         return False
     file.close()
     return True
+
+
+def _reason_of(error: NotServed) -> BaseException:
+    return error.__cause__ or OSError(str(error))
 
 
 def _undecodable() -> NotServed:

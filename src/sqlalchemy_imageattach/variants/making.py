@@ -18,13 +18,16 @@ from .recipe import Recipe
 __all__ = ("make",)
 
 
-def make(file: IO[bytes], recipe: Recipe, original: tuple[int, int], policy: ImagePolicy) -> IO[bytes]:
+def make(
+    file: IO[bytes], recipe: Recipe, original: tuple[int, int], policy: ImagePolicy, *, thorough: bool = False
+) -> IO[bytes]:
     """Make the bytes of a variant.
 
     :param file: the original: readable, seekable and binary
     :param recipe: what is to be done
     :param original: width and height of the original, as its row has them, in pixels
     :param policy: the limits
+    :param thorough: whether nobody waits for it
     :returns: a readable binary file, at its position 0, which the caller closes
     :raises InvalidImageError: when the original cannot be decoded, or is beyond a limit
     """
@@ -49,6 +52,7 @@ def make(file: IO[bytes], recipe: Recipe, original: tuple[int, int], policy: Ima
             mimetype=recipe.mimetype,
             quality=recipe.quality or None,
             first_frame=recipe.first_frame or recipe.mimetype not in ANIMATED_TYPES,
+            thorough=thorough,
         ).file
         is_same = (*recipe[:3], window, recipe.padded, recipe.first_frame, recipe.background) == (
             *(*size, info.mimetype),

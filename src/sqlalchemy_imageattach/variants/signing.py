@@ -46,6 +46,7 @@ class Signer:
     """Signs the names of variants, and checks them.
 
     :param secrets: secrets of at least 16 bytes, newest first: names are signed with the newest
+    :param purpose: what they are signed for; what is signed for another purpose is not read
     :raises TypeError: when one is neither a text nor bytes
     :raises ValueError: when there is none, or one is too short
 
@@ -54,10 +55,11 @@ class Signer:
     'user/1/0/1.64x48.k3v9q2-png/32x24.290ed8cdd6e1aa374911ea77.webp'
     """
 
-    def __init__(self, secrets: Sequence[str | bytes]) -> None:
+    def __init__(self, secrets: Sequence[str | bytes], purpose: bytes = b"") -> None:
         if not secrets:
             raise ValueError("expected a secret to sign URLs with, or several, newest first; got none")
-        self._secrets = tuple(_checked_secret(secret) for secret in secrets)
+        checked = [_checked_secret(secret) for secret in secrets]
+        self._secrets = tuple(hmac.digest(secret, purpose, "sha256") if purpose else secret for secret in checked)
 
     def sign(self, folder: str, text: str, suffix: str) -> str:
         """Make the path of a variant.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -79,6 +79,8 @@ class Transform:
     :param background: a colour such as ``"#ffffff"``, for what is transparent and what is padded; by default that stays
         transparent where the type can be, and is white where it cannot
     :param first_frame: whether of an animation only its first frame is shown
+    :param preprocessed: of a preset, whether it is made soon after the commit, by a task: see
+        :class:`~sqlalchemy_imageattach.tasks.ImageTasks`
     :raises TypeError: when nothing is asked for, or a value is of another type
     :raises ValueError: when a value is none of these, or the size is beyond every limit
 
@@ -100,11 +102,12 @@ class Transform:
     quality: Literal["low", "medium", "high"] | int | None = None
     background: str | None = None
     first_frame: bool = False
+    preprocessed: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_size(self)
         _one_of("fit", self.fit, _FITS)
-        for name in ("upscale", "first_frame"):
+        for name in ("upscale", "first_frame", "preprocessed"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"expected {name} to be True or False, got {getattr(self, name)!r}")
         _check_ratio(self)

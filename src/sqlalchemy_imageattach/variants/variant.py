@@ -119,7 +119,7 @@ class Variant:
     def open_file(self, store: Store = current_store) -> IO[bytes]:
         """Open the variant's bytes, which are made first where the store does not have them.
 
-        A store without ``variants=`` keeps nothing of them.
+        A store without ``variants=`` keeps nothing of them, nor one with presets only, but for presets.
 
         :param store: the store of the original; by default the current one, else the one that it was attached with
         :returns: a readable binary file, which the caller closes; also a context manager
@@ -129,7 +129,7 @@ class Variant:
         """
         store = self.original.find_store(store)
         opener = getattr(store.variants, "open", None)
-        if opener is not None:
+        if opener is not None and self._may_be_kept(store):
             return cast("IO[bytes]", call(opener, store, self.original.key, self.recipe))
         return call(_made, store, self.original.key, self.recipe)
 
@@ -145,6 +145,28 @@ class Variant:
         with self.open_file(store) as file:
             return call(file.read)
 
+    def prepare(self, store: Store = current_store) -> bool:
+        """Make the variant before it is asked for, unless the store has it: for workers, which have more time.
+
+        :param store: the store of the original; by default the current one, else the one that it was attached with
+        :returns: whether it was made
+        :raises ImageNotFoundError: (an :exc:`OSError`) when the store does not have the original
+        :raises InvalidImageError: when the original cannot be decoded
+        :raises ContextError: when there is no store
+        :raises ValueError: when the store makes no variants
+        """
+        store = self.original.find_store(store)
+        prepare = getattr(store.variants, "prepare", None)
+        if prepare is None:
+            raise _makes_none(store)
+        if not self._may_be_kept(store):
+            raise _makes_presets_only(store)
+        return cast("bool", call(prepare, store, self.original.key, self.recipe))
+
+    async def aprepare(self, store: Store = current_store) -> bool:
+        """Await :meth:`prepare`."""
+        return await run(self.prepare, store)
+
     async def aopen_file(self, store: Store = current_store) -> IO[bytes]:
         """Await :meth:`open_file`."""
         return await run(self.open_file, store)
@@ -152,6 +174,9 @@ class Variant:
     async def amake_blob(self, store: Store = current_store) -> bytes:
         """Await :meth:`make_blob`."""
         return await run(self.make_blob, store)
+
+    def _may_be_kept(self, store: Store) -> bool:
+        return self.preset is not None or not cast("VariantUrls", store.variants).presets_only
 
     def img(self, **attributes: object) -> Markup:
         """The variant as an ``<img>`` element, loaded lazily and with its size, for templates.
@@ -198,12 +223,20 @@ def urls_of(original: Original, recipes: Sequence[Recipe], store: Store, preset:
     store = original.find_store(store)
     variants = cast("VariantUrls | None", store.variants)
     if variants is None:
-        raise ValueError(
-            f"expected a store that makes variants, got {store!r}; make it with variants=Variants(secret=...)"
-        )
+        raise _makes_none(store)
     if preset is None and variants.presets_only:
-        raise ValueError(f"expected a preset, got another variant; {store!r} makes presets only (presets_only=True)")
+        raise _makes_presets_only(store)
     return variants.urls(store, original.key, recipes)
+
+
+def _makes_none(store: Store) -> ValueError:
+    return ValueError(
+        f"expected a store that makes variants, got {store!r}; make it with variants=Variants(secret=...)"
+    )
+
+
+def _makes_presets_only(store: Store) -> ValueError:
+    return ValueError(f"expected a preset, got another variant; {store!r} makes presets only (presets_only=True)")
 
 
 def _made(store: Store, original: FileKey, recipe: Recipe) -> IO[bytes]:

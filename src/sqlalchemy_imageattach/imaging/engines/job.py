@@ -59,6 +59,8 @@ class Job:
     background: str | None = None
     #: From 1 to 100, for types that have one; ``None`` for that of thumbnails.
     asked_quality: int | None = None
+    #: Whether nobody waits for it, and time may be spent on fewer bytes.
+    is_thorough: bool = False
 
     @property
     def stored_window(self) -> tuple[int, int, int, int]:
