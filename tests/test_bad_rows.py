@@ -18,10 +18,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 from models import picture, stored
 from sqlalchemy_imageattach.audit import sweep, verify
 from sqlalchemy_imageattach.bulk import batches, key_ranges
+from sqlalchemy_imageattach.bulk.thumbnails import make_thumbnails
 from sqlalchemy_imageattach.entity import Image, ImageSet, image_attachment
 from sqlalchemy_imageattach.migration import migrate
 from sqlalchemy_imageattach.naming import FileKey
-from sqlalchemy_imageattach.rebuilding import make_thumbnails
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 NO_TIME = datetime.timedelta(0)

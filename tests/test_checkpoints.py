@@ -35,9 +35,9 @@ from sqlalchemy.types import TypeDecorator
 
 from models import Base, User, UserCover, UserPicture, picture, stored
 from sqlalchemy_imageattach.bulk.keys import key_from_json, key_to_json
+from sqlalchemy_imageattach.bulk.thumbnails import make_thumbnails
 from sqlalchemy_imageattach.exc import CheckpointError
 from sqlalchemy_imageattach.migration import migrate, migrate_class
-from sqlalchemy_imageattach.rebuilding import make_thumbnails
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.stores.s3 import S3Store

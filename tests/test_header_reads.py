@@ -11,8 +11,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from models import Base, User, UserPicture, picture
+from sqlalchemy_imageattach.bulk.thumbnails import make_thumbnails
 from sqlalchemy_imageattach.imaging import ImagePolicy, formats
-from sqlalchemy_imageattach.rebuilding import make_thumbnails
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.variants import making
 from sqlalchemy_imageattach.variants.recipe import Recipe

@@ -20,10 +20,10 @@ from sqlalchemy_imageattach.audit import sweep, verify
 from sqlalchemy_imageattach.bulk import KeyRange, key_ranges
 from sqlalchemy_imageattach.bulk.arguments import image_mapper
 from sqlalchemy_imageattach.bulk.batches import count
+from sqlalchemy_imageattach.bulk.thumbnails import drop_thumbnails, make_thumbnails
 from sqlalchemy_imageattach.entity import Image, ImageSet, image_attachment
 from sqlalchemy_imageattach.migration import migrate, migrate_class
 from sqlalchemy_imageattach.naming import FileKey
-from sqlalchemy_imageattach.rebuilding import drop_thumbnails, make_thumbnails
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 NO_TIME = datetime.timedelta(0)

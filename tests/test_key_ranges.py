@@ -19,10 +19,10 @@ from sqlalchemy_imageattach.bulk import key_ranges
 from sqlalchemy_imageattach.bulk.arguments import image_mapper
 from sqlalchemy_imageattach.bulk.batches import batches
 from sqlalchemy_imageattach.bulk.keys import ALL_KEYS, KeyRange, key_from_json, key_to_json
+from sqlalchemy_imageattach.bulk.thumbnails import make_thumbnails
 from sqlalchemy_imageattach.entity import Image
 from sqlalchemy_imageattach.exc import StoreError
 from sqlalchemy_imageattach.migration import migrate_class
-from sqlalchemy_imageattach.rebuilding import make_thumbnails
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 

@@ -36,7 +36,9 @@ from sqlalchemy_imageattach.audit import sweep, verify
 from sqlalchemy_imageattach.exc import ContextError, ImageNotFoundError, InvalidImageError, StoreError
 from sqlalchemy_imageattach.imaging import ImagePolicy, isolate
 from sqlalchemy_imageattach.instrumentation import Event, opentelemetry_spans, subscribe, unsubscribe
-from sqlalchemy_imageattach.rebuilding import make_thumbnails
+from sqlalchemy_imageattach.bulk import KeyRange, key_ranges
+from sqlalchemy_imageattach.bulk.thumbnails import Made, drop_thumbnails, make_thumbnails
+from sqlalchemy_imageattach.rebuilding import Made, drop_thumbnails, make_thumbnails
 from sqlalchemy_imageattach.serving import Hosts, Request, Rules, Stored, respond
 from sqlalchemy_imageattach.store import FileKey, StoredFile
 from sqlalchemy_imageattach.stores import store_from_url

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from models import Base, User, UserPicture, picture, rows, stored
 from sqlalchemy_imageattach.audit import sweep, verify
+from sqlalchemy_imageattach.bulk.thumbnails import make_thumbnails
 from sqlalchemy_imageattach.concurrency import call, call_all, in_thread, run, side_by_side, thread_pool
 from sqlalchemy_imageattach.context import current_store, store_context
 from sqlalchemy_imageattach.migration import migrate
 from sqlalchemy_imageattach.naming import FileKey
-from sqlalchemy_imageattach.rebuilding import make_thumbnails
 from sqlalchemy_imageattach.stores.http import HttpExposedStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 

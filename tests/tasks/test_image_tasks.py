@@ -220,7 +220,7 @@ def test_an_image_that_finds_no_place_to_be_decoded_is_tried_again(images, run, 
 
 @pytest.mark.usefixtures("busy", "drawing")
 def test_a_part_with_an_image_that_finds_no_place_is_tried_again_and_says_so_at_last(images, run):
-    (part,) = images.rebuilding("old", UserPicture, widths=[16])
+    (part,) = images.make_thumbnails("old", UserPicture, widths=[16])
     with pytest.raises(Retry):
         run(part)
     assert "free place" in run(part, retries=10)["failed"][0]["error"]
@@ -291,18 +291,18 @@ def test_the_task_is_sent_with_the_commit(images, app, session, user, store):
 
 
 @pytest.mark.usefixtures("users")
-def test_the_parts_of_a_rebuilding_make_what_is_missing_and_twice_nothing(images, run, session, user, store):
+def test_parts_make_the_thumbnails_that_are_missing_and_none_twice(images, run, session, user, store):
     user.picture.generate_thumbnail(width=16)
     session.commit()
-    parts = list(images.rebuilding("old", UserPicture, widths=[16], heights=[24], size=3))
+    parts = list(images.make_thumbnails("old", UserPicture, widths=[16], heights=[24], size=3))
     assert sum(run(part)["made"] for part in parts) == 15
     assert [run(part) for part in parts] == [{"made": 0, "failed": []}] * 3
     assert len(stored(store)) == 8 * 3
 
 
 @pytest.mark.usefixtures("users")
-def test_a_store_that_fails_for_a_while_has_the_rebuilding_tried_again(images, run, session, store):
-    (part,) = images.rebuilding("old", UserPicture, widths=[16])
+def test_a_store_that_fails_for_a_while_has_the_thumbnails_tried_again(images, run, session, store):
+    (part,) = images.make_thumbnails("old", UserPicture, widths=[16])
     store.faults = 1
     with pytest.raises(Retry):
         run(part)
@@ -312,7 +312,7 @@ def test_a_store_that_fails_for_a_while_has_the_rebuilding_tried_again(images, r
 @pytest.mark.usefixtures("users")
 def test_an_original_that_is_missing_is_told_and_does_not_keep_the_others(images, run, session, store):
     store.delete(session.get_one(UserPicture, (2, 64, 48)))
-    (part,) = images.rebuilding("old", UserPicture, widths=[16])
+    (part,) = images.make_thumbnails("old", UserPicture, widths=[16])
     result = run(part)
     assert (result["made"], [failure["key"] for failure in result["failed"]]) == (6, [[2, 64, 48]])
 
@@ -388,7 +388,7 @@ def test_the_soft_time_limit_is_no_outcome_of_what_it_interrupts():
 
 
 @pytest.mark.usefixtures("users")
-@pytest.mark.parametrize("part_of", ["migration", "rebuilding"])
+@pytest.mark.parametrize("part_of", ["migration", "thumbnails"])
 def test_the_soft_time_limit_ends_a_task_which_is_tried_again_and_fails_no_image(
     images, run, store, new_store, session, time_limit, monkeypatch, part_of
 ):
@@ -396,7 +396,7 @@ def test_the_soft_time_limit_ends_a_task_which_is_tried_again_and_fails_no_image
     (part,) = (
         images.migration("old", "new", UserPicture)
         if part_of == "migration"
-        else images.rebuilding("old", UserPicture, widths=[16])
+        else images.make_thumbnails("old", UserPicture, widths=[16])
     )
     put_file, puts = destination.put_file, []
 
@@ -444,9 +444,9 @@ def test_a_store_that_has_no_name_is_refused_before_anything_is_sent(images):
     with pytest.raises(KeyError, match="old, new"):
         images.audit("elsewhere")
     with pytest.raises(KeyError, match="old, new"):
-        images.rebuilding("elsewhere", widths=[16])
+        images.make_thumbnails("elsewhere", widths=[16])
     with pytest.raises(ValueError, match="at least one"):
-        images.rebuilding("old")
+        images.make_thumbnails("old")
     with pytest.raises(ValueError, match="two stores"):
         images.migration("old", "old")
     with pytest.raises(ValueError, match="size"):
@@ -472,3 +472,10 @@ def test_a_worker_with_other_models_says_so(images, run, app):
     part = app.tasks["sqlalchemy_imageattach.audit"]
     with pytest.raises(LookupError, match=r"yourapp\.Picture"):
         run(part.si(image_class="yourapp.Picture", after=None, upto=None, store="old", probe=False))
+
+
+def test_programs_that_ask_for_a_rebuilding_get_the_same_task(images):
+    (part,) = images.rebuilding("old", UserPicture, widths=[16])
+    (same,) = images.make_thumbnails("old", UserPicture, widths=[16])
+    assert (part.task, part.kwargs) == (same.task, same.kwargs)
+    assert part.task == "sqlalchemy_imageattach.rebuilding"

@@ -16,10 +16,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 import databases
 from models import picture
+from sqlalchemy_imageattach.bulk.thumbnails import make_thumbnails
 from sqlalchemy_imageattach.entity import Image, ImageSet, image_attachment
 from sqlalchemy_imageattach.exc import InvalidImageError
 from sqlalchemy_imageattach.naming import original_of
-from sqlalchemy_imageattach.rebuilding import make_thumbnails
 from sqlalchemy_imageattach.store import Store
 from sqlalchemy_imageattach.stores.http import HttpExposedStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -220,7 +220,7 @@ def test_the_tasks_of_a_rebuilding_take_presets(
 ) -> None:
     for _ in range(3):
         attached(make_session)
-    parts = list(images.rebuilding("store", presets=["wide"], size=2))
+    parts = list(images.make_thumbnails("store", presets=["wide"], size=2))
     assert [part.delay().get() for part in parts] == [{"made": 2, "failed": []}, {"made": 1, "failed": []}]
     assert [size for size in sizes(files) if size[0] == 48] == [(48, 36, "image/webp")] * 3
 
@@ -238,4 +238,4 @@ def test_presets_that_cannot_be_made_are_refused_at_once(
         with pytest.raises(TypeError, match="expected presets to be a list of names"):
             make_thumbnails(session, Base, store, presets="card")
     with pytest.raises(ValueError, match="got 'large'"):
-        images.rebuilding("store", presets=["large"])
+        images.make_thumbnails("store", presets=["large"])

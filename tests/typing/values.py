@@ -8,9 +8,9 @@ from typing import Any, assert_type
 from sqlalchemy.orm import Session
 
 from sqlalchemy_imageattach.audit import Finding, Kind
+from sqlalchemy_imageattach.bulk.thumbnails import Made, make_thumbnails
 from sqlalchemy_imageattach.entity import Image
 from sqlalchemy_imageattach.instrumentation import Event, Operation
-from sqlalchemy_imageattach.rebuilding import Made, make_thumbnails
 from sqlalchemy_imageattach.serving import Body, Folder, Found, Request, Response, Source, respond
 from sqlalchemy_imageattach.store import Store
 from sqlalchemy_imageattach.stores.s3 import S3Options, S3SandboxStore

@@ -1,4 +1,4 @@
-"""Millions of rows: what audit, migration and rebuilding share.
+"""Millions of rows: what audit, migration and thumbnails share, and thumbnails of all originals.
 
 ::
 
@@ -12,6 +12,7 @@
     comparison    rows against files, in a bounded part of memory
     selection     which rows and which files an audit compares
     orphans       files without a row, and removing them
+    thumbnails/   making thumbnails of all originals, and deleting them
 """
 
 from __future__ import annotations

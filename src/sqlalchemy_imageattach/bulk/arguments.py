@@ -1,4 +1,4 @@
-"""What audit, migration and rebuilding take: sessions, image classes, workers and callbacks.
+"""What audit, migration and thumbnails take: sessions, image classes, workers and callbacks.
 
 Each is checked when a function is called, before anything is read or written.  It must always be true that a run sees
 the rows of all databases that name its files, or is refused: one shard, or one tenant's schema, says nothing about the

@@ -20,10 +20,10 @@ from ..audit import DEFAULT_GRACE, DEFAULT_LIMIT
 from ..bulk.arguments import mappers_of
 from ..bulk.batches import count
 from ..bulk.keys import ALL_KEYS
+from ..bulk.thumbnails import make_thumbnails, thumbnails_job
 from ..entity import Image
 from ..migration import migrate as migrate_base
 from ..migration import migrate_class, migration_job
-from ..rebuilding import make_thumbnails, thumbnails_job
 from ..variants import Variants
 from ..version import VERSION
 from . import auditing, dropping

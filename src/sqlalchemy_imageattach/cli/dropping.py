@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ..rebuilding import drop_thumbnails
+from ..bulk.thumbnails import drop_thumbnails
 from ..store import Store
 from ..transactions import FAILED_DELETE_KEY, FailedDelete
 from .endings import ending

@@ -13,6 +13,7 @@ from sqlalchemy.util.concurrency import in_greenlet
 from ..bulk.arguments import image_mapper, image_mappers
 from ..bulk.batches import key_ranges
 from ..bulk.keys import KeyRange, key_to_json
+from ..bulk.thumbnails import make_thumbnails
 from ..entity import Image
 from ..entity.image_set import BaseImageSet
 from ..entity.query import place_of
@@ -20,7 +21,6 @@ from ..entity.thumbnails import WantedSize
 from ..entity.variants import presets_of
 from ..exc import InvalidImageError, MissingDependencyError
 from ..migration import migrate_class
-from ..rebuilding import make_thumbnails
 from ..store import Store
 from .partitions import PASSING, Operations, passes
 from .sending import enqueue
@@ -63,10 +63,10 @@ _apps: weakref.WeakSet[Any] = weakref.WeakSet()
 class ImageTasks:
     """The tasks of an application.
 
-    They are named ``sqlalchemy_imageattach.thumbnails``, ``.variants``, ``.rebuilding``, ``.migration`` and ``.audit``,
-    by the methods that give Celery's signatures: to be sent by ``apply_async()``, or by :func:`.enqueue` after a
-    commit.  Presets of variants that are declared with ``preprocessed=True`` are enqueued by themselves, when an image
-    is attached.
+    Its methods give Celery's signatures, to be sent by ``apply_async()``, or by :func:`.enqueue` after a commit.  The
+    tasks are named ``sqlalchemy_imageattach.thumbnails``, ``.variants``, ``.rebuilding`` (of :meth:`make_thumbnails`),
+    ``.migration`` and ``.audit``.  Presets of variants that are declared with ``preprocessed=True`` are enqueued by
+    themselves, when an image is attached.
 
     :param app: the application's Celery
     :param declarative_base: the base of the image classes and of the entities that have images
@@ -102,7 +102,10 @@ class ImageTasks:
         _apps.add(app)
         self._thumbnails = _registered(app, "thumbnails", lambda _, **given: operations.thumbnails(**given))
         self._variants = _registered(app, "variants", lambda _, **given: operations.variants(**given))
-        self._rebuilding = _registered(app, "rebuilding", lambda last, **given: operations.rebuilding(last, **given))
+        # Its name is in messages that wait at brokers, and in settings, and stays.
+        self._make_thumbnails = _registered(
+            app, "rebuilding", lambda last, **given: operations.make_thumbnails(last, **given)
+        )
         self._migration = _registered(app, "migration", lambda last, **given: operations.migration(last, **given))
         self._audit = _registered(app, "audit", lambda _, **given: operations.audit(**given))
         _listen(self)
@@ -204,7 +207,7 @@ class ImageTasks:
         is_own = self._operations.knows(mapper)
         return is_own and any(transform.preprocessed for transform in presets_of(mapper).values())
 
-    def rebuilding(
+    def make_thumbnails(
         self,
         store: str,
         cls: type[Image] | None = None,
@@ -216,7 +219,7 @@ class ImageTasks:
         size: int = PARTITION_SIZE,
         workers: int = 1,
     ) -> Iterator[Signature]:
-        """Split the making of sizes of all originals into tasks, each of which makes those that are missing.
+        """Split the making of thumbnails of all originals into tasks, each of which makes those that are missing.
 
         The result of a task is ``{"made": number, "failed": [{"key": ..., "error": ...}]}``, with the key of each
         original of which a size could not be made, and the error.  Errors are in the log too.
@@ -246,7 +249,10 @@ class ImageTasks:
         for mapper in self._mappers(cls):
             # It refuses what the tasks could not do.
             make_thumbnails(session, mapper.class_, self._operations.store(store), **options)
-        return self._partitions(self._rebuilding, session, cls, size, {"store": store, **options})
+        return self._partitions(self._make_thumbnails, session, cls, size, {"store": store, **options})
+
+    #: The same, for programs that call it so.
+    rebuilding = make_thumbnails
 
     def migration(
         self,

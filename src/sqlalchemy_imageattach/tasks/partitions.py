@@ -20,6 +20,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from ..audit import verify
 from ..bulk.keys import KeyRange, class_name, key_from_json, key_to_json
+from ..bulk.thumbnails import make_thumbnails
 from ..concurrency import outcome_of
 from ..context import current_store
 from ..entity import Image
@@ -27,7 +28,6 @@ from ..entity.variants import prepare_presets
 from ..exc import InvalidImageError
 from ..migration import migrate_class
 from ..naming import FileKey
-from ..rebuilding import make_thumbnails
 from ..store import Store, check_store, is_missing
 from ..transactions.which_store import find_store
 
@@ -182,7 +182,7 @@ class Operations:
                 raise
         return [list(variant.size) for variant in made]
 
-    def rebuilding(
+    def make_thumbnails(
         self,
         is_last_try: bool,
         image_class: str,
@@ -198,7 +198,7 @@ class Operations:
         :param after: the key after which the range begins
         :param upto: the key up to which it goes
         :param store: the store
-        :param options: for :func:`~.rebuilding.make_thumbnails`
+        :param options: for :func:`~.bulk.thumbnails.make_thumbnails`
         :returns: how many were made, and what failed
         """
         mapper, failures = self.mapper(image_class), _Failures(is_last_try)

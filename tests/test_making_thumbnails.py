@@ -1,4 +1,4 @@
-"""Making sizes of all originals that there are."""
+"""Making thumbnails of all originals that there are."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from sqlalchemy.orm import Session
 
 import databases
 from models import Album, AlbumPhoto, Base, User, UserCover, UserPicture, picture, rows, stored
-from sqlalchemy_imageattach import rebuilding
+from sqlalchemy_imageattach.bulk.thumbnails import drop_thumbnails, make_thumbnails, maker, making
 from sqlalchemy_imageattach.exc import ImageNotFoundError, InvalidImageError, StoreError
 from sqlalchemy_imageattach.naming import FileKey
-from sqlalchemy_imageattach.rebuilding import drop_thumbnails, make_thumbnails
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 USERS = 4
@@ -173,7 +172,7 @@ def test_images_that_have_all_sizes_cost_no_query_each(
 def test_an_album_is_not_loaded_for_some_of_its_photos(
     session: Session, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rebuilding, "_LOOK_AT", 1)
+    monkeypatch.setattr(maker, "LOOK_AT", 1)
     loaded: list[int] = []
 
     def listen(photo: AlbumPhoto, _: object) -> None:
@@ -320,7 +319,7 @@ def test_two_at_once_make_each_size_once(engine: Engine, store: MemoryStore) -> 
 
 
 def test_it_goes_on_from_its_checkpoint(session: Session, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rebuilding, "_COMMIT_AT", 1)
+    monkeypatch.setattr(making, "_COMMIT_AT", 1)
     places: dict[str, Any] = {}
     begun = make_thumbnails(session, Base, store, widths=[32], checkpoint=places)
     first = [FileKey.of(next(begun).original) for _ in range(4)]
