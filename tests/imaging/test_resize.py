@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import IO, Any
@@ -324,21 +322,6 @@ def test_text_that_libvips_could_load_is_not_loaded() -> None:
         pyvips.Image.matrixload_source(pyvips.Source.new_from_memory(b"1 1\n7\n"))
     with pytest.raises(pyvips.Error, match="not in a known format"):
         pyvips.Image.new_from_buffer(pictures.picture("image/avif").getvalue(), "")
-
-
-def test_without_an_extra_the_error_names_it() -> None:
-    code = (
-        "import sys, io; sys.modules.update(pillow_heif=None, pypdfium2=None);"
-        "import importlib.util as u; find = u.find_spec;"
-        "u.find_spec = lambda name: None if name in ('pillow_heif', 'pypdfium2') else find(name);"
-        "from sqlalchemy_imageattach.imaging import probe\n"
-        "for data in (b'\\0\\0\\0\\x18ftypheic' + bytes(12), b'%PDF-1.4\\n%%EOF'):\n"
-        "    try: probe(io.BytesIO(data))\n"
-        "    except ImportError as error: print(error)"
-    )
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
-    assert "'SQLAlchemy-ImageAttach[heif]'" in output
-    assert "'SQLAlchemy-ImageAttach[pdf]'" in output
 
 
 def test_a_gif_whose_frames_do_not_fill_its_canvas_keeps_the_canvas(by: str) -> None:

@@ -35,7 +35,7 @@ _AFTER = "Chromium does not look behind the pixels; the specification and all ot
 _FONT = "its size depends on the fonts of the machine"
 _MEDIA = "the renderer has no media queries and no variables"
 _RANGE = "Chromium takes the alpha of this encoder for one of a limited range"
-_OUTSIDE = "it refers to what is outside of it"
+_ACTS = "it would run when it is opened by itself"
 _EMBEDDED = "the renderer has neither GIF nor WebP"
 _BOX = "the renderer has no boxes of CSS"
 #: Where Chromium is not followed, and why.
@@ -65,7 +65,7 @@ EXCEPTIONS = {
 #: What is refused, and why.
 REFUSED = {
     ("png", "of an iPhone application"): "no browser shows it",
-    ("svg", "an unused reference"): _OUTSIDE,
+    ("svg", "a script"): _ACTS,
     ("svg", "a GIF within"): _EMBEDDED,
     ("svg", "a WebP within"): _EMBEDDED,
 }

@@ -3,8 +3,8 @@
 An SVG is a program for a renderer, and no check can tell what it costs: that is why one is rendered in a process of its
 own (see :mod:`.worker`).  What must always be true of one that is accepted here:
 
-- It names nothing outside itself.  The renderer is given bytes, never a path, and loads nothing; but a picture that
-  would come out with holes, or that asks for ``/etc/passwd``, is refused, and says why.
+- It would do nothing if it were opened by itself, see :mod:`.safety`.  The renderer is given bytes, never a path,
+  and loads nothing.
 - It is not much larger when it is parsed than it is: what is declared once may be used a million times, as an entity,
   a default attribute or a name of a namespace.
 
@@ -14,15 +14,15 @@ own (see :mod:`.worker`).  What must always be true of one that is accepted here
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import math
 import re
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
-from ...exc import InvalidImageError
-from .header import Budget, Header, damaged, truncated
+from ....exc import InvalidImageError
+from ..header import Budget, Header, damaged, truncated
+from .safety import Safety
 
 __all__ = ("read", "sized", "sniff")
 
@@ -48,18 +48,6 @@ _FONT_SIZE_STYLE = re.compile(r"(?:^|;)\s*font-size\s*:([^;!]+)", re.IGNORECASE)
 
 # The size of an image that has neither sides nor a ratio: CSS Images 3, 5.2.
 _DEFAULT_WIDTH, _DEFAULT_HEIGHT = 300.0, 150.0
-
-_CSS_URL = re.compile(r"""url\(\s*["']?([^"')]*)|@import\s*["']([^"']*)""", re.IGNORECASE)
-
-# What draws nothing: a font that is not there is another one, and a namespace is a name.
-_FONTS_AND_NAMES = re.compile(
-    r"""@namespace[^;{]*;|@font-face\s*\{[^{}]*\}|@import\s+(?:url\(\s*)?["']?https?://[^"')\s;]*\bfonts?\b[^;{]*;""",
-    re.IGNORECASE,
-)
-_STYLESHEET = re.compile(r"""\bhref\s*=\s*["']([^"']*)["']""")
-# The first bytes of what is embedded, of which the renderer draws PNG, JPEG and SVG.
-_EMBEDDED = re.compile(r"\s*data:[^,]*;base64,\s*([\w+/]{16})", re.IGNORECASE)
-_UNDRAWN = re.compile(rb"GIF8|RIFF|BM|....ftyp|II\*\x00|MM\x00\*|\x00\x00\x01\x00", re.DOTALL)
 
 # Errors of expat that come at the end only: it ends too soon.
 _CUT_OFF = frozenset(
@@ -204,9 +192,9 @@ def read(data: memoryview) -> Header:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = document.start
     parser.EndElementHandler = document.end
-    parser.CharacterDataHandler = document.text
+    parser.CharacterDataHandler = document.safety.text
     parser.EntityDeclHandler = document.entity
-    parser.ProcessingInstructionHandler = document.instruction
+    parser.ProcessingInstructionHandler = document.safety.instruction
     parser.buffer_text = True
     try:
         _parse(parser, content)
@@ -214,6 +202,7 @@ def read(data: memoryview) -> Header:
         if error.code in _CUT_OFF:
             raise truncated("the SVG ends before its root element does") from None
         raise damaged(f"the SVG is not well-formed: {error}") from None
+    document.safety.finish()
     width, height = _size(document.root or {})
     if not (width < _MAX_SIDE and height < _MAX_SIDE):
         raise InvalidImageError(
@@ -294,35 +283,17 @@ class _Document(_Prolog):
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
         self.root: dict[str, str] | None = None
-        self._style: list[str] | None = None
+        self.safety = Safety()
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         size = len(name) + sum(map(len, attributes)) + sum(map(len, attributes.values()))
         self._parts.spend(1 + len(attributes) + size // _SIZE_OF_A_PART)
         if self.root is None:
             self.root = attributes
-        element = name.rpartition(" ")[2]
-        if element == "style":
-            self._style = []
-        for key, value in attributes.items():
-            if key.rpartition(" ")[2] in ("href", "src"):
-                # A link is followed by a reader, not by the renderer.
-                if element != "a":
-                    embedded = _EMBEDDED.match(value)
-                    if embedded and _UNDRAWN.match(base64.b64decode(embedded[1])):
-                        raise damaged("the SVG embeds a picture that is not drawn here; embed it as a PNG or a JPEG")
-                    self._refer(value.strip(), f"<{element}>")
-            else:
-                self._refer_css(value)
+        self.safety.start(name, attributes)
 
     def end(self, name: str) -> None:
-        if self._style is not None:
-            self._refer_css("".join(self._style))
-            self._style = None
-
-    def text(self, text: str) -> None:
-        if self._style is not None:
-            self._style.append(text)
+        self.safety.end()
 
     def entity(
         self,
@@ -336,19 +307,4 @@ class _Document(_Prolog):
     ) -> None:
         super().entity(name, parameter, value, base, system, public, notation)
         if system is not None:
-            self._refer(system, f"the entity {name}")
-
-    def instruction(self, target: str, text: str) -> None:
-        if target == "xml-stylesheet":
-            found = _STYLESHEET.search(text)
-            self._refer(found[1].strip() if found else text, "a stylesheet")
-
-    def _refer_css(self, css: str) -> None:
-        for found in _CSS_URL.finditer(_FONTS_AND_NAMES.sub("", css)):
-            self._refer((found[1] or found[2] or "").strip(), "a style")
-
-    def _refer(self, uri: str, where: str) -> None:
-        if uri and not uri.startswith("#") and uri[:5].lower() != "data:":
-            raise damaged(
-                f"{where} of the SVG refers to {uri[:80]!r}; nothing outside is loaded, so embed it as a data: URI"
-            )
+            self.safety.entity(name, system)
