@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from pathlib import Path
 
 import PIL.Image
@@ -483,6 +484,26 @@ def test_many_large_files_need_few_descriptors(session, B, engine, tmp_path):
         assert [path.name for path in Path(spool_folder()).iterdir()] == ["lock"]
     finally:
         gc.enable()
+
+
+def test_many_small_files_need_little_memory(session, B, store):
+    blob = pic() + bytes(200_000)
+    tracemalloc.start()
+    try:
+        for _ in range(600):
+            user = B.User()
+            session.add(user)
+            user.picture.from_file(io.BytesIO(blob), store=store)
+        waiting, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert waiting < 80_000_000
+    assert user.picture.make_blob() == blob
+    session.rollback()
+    session.add(again := B.User())
+    again.picture.from_file(io.BytesIO(blob), store=store)
+    session.commit()
+    assert again.picture.make_blob() == blob
 
 
 def test_classes_may_have_engines_of_their_own(tmp_path, store, B):

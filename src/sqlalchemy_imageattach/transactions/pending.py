@@ -5,18 +5,22 @@ must always be true that
 
 - the caller's file is the caller's: it is read once, during the call, and neither kept nor closed;
 - the bytes stay until the root transaction committed, so that a flush that failed can be tried again;
-- no more than :data:`SPOOL_SIZE` bytes of one image are in memory because of us: larger ones are on disk;
+- no more than :data:`SPOOL_SIZE` bytes of one image are in memory because of us, and no more than
+  :data:`MEMORY_SIZE` of all that wait in this process: the others are on disk;
 - the store is a store, never a proxy: it is resolved when the image is attached.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import os
 import tempfile
+import threading
 import weakref
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import IO, Any, ClassVar, cast
 
 from sqlalchemy.orm import Session, SessionTransaction
@@ -34,6 +38,8 @@ __all__ = ("ATTRIBUTE", "PendingFile", "attach", "attach_copy", "collect_let_go"
 ATTRIBUTE = "_attachment"
 #: How many bytes are copied at once.
 CHUNK_SIZE = 256 * 1024
+#: How many bytes of images that wait for a commit are in memory, of all sessions of the process.
+MEMORY_SIZE = 64 << 20
 
 
 #: By the revision of the image: of what an image is, ``Session.merge()`` copies its columns alone.
@@ -50,6 +56,12 @@ class PendingFile:
     __slots__ = ("__weakref__", "_content", "has_been_put", "place", "store")
 
     def __init__(self, store: Store, content: bytes | _TemporaryFile | None) -> None:
+        self._content: bytes | _TemporaryFile | None = None
+        if isinstance(content, bytes) and not _memory.take(len(content)):
+            spool = _TemporaryFile()
+            spool.file.write(content)
+            spool.seal()
+            content = spool
         self.store = store
         #: Whether a store has got these bytes before, under the revision that the image has now.
         self.has_been_put = False
@@ -132,7 +144,42 @@ class PendingFile:
 
     def release(self) -> None:
         """Let the bytes go: the store has them, and the transaction committed."""
-        self._content = self.place = None
+        content, self._content, self.place = self._content, None, None
+        if isinstance(content, bytes):
+            _memory.give(len(content))
+
+    def __del__(self) -> None:
+        self.release()
+
+
+class _Memory:
+    """How many of :data:`MEMORY_SIZE` bytes are left to this process."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._left = MEMORY_SIZE
+        # Python collects garbage in the middle of anything, also while the lock is held.
+        self._given: SimpleQueue[int] = SimpleQueue()
+
+    def take(self, size: int) -> bool:
+        if self._process != os.getpid():
+            # Another thread of the parent may have held the lock during the fork.
+            self.__init__()  # type: ignore[misc]
+        with self._lock:
+            with contextlib.suppress(Empty):
+                while True:
+                    self._left += self._given.get_nowait()
+            if size > self._left:
+                return False
+            self._left -= size
+            return True
+
+    def give(self, size: int) -> None:
+        self._given.put(size)
+
+
+_memory = _Memory()
 
 
 class _TemporaryFile:
