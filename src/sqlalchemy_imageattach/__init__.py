@@ -2,7 +2,8 @@
 
 >>> from sqlalchemy_imageattach import Image, ImageSet, image_attachment, store_context
 
-Each is documented in the module that it comes from.  Importing this loads neither libvips nor any cloud's SDK.
+Each is documented in the module that it comes from.  Importing this loads no decoder, no server, no
+dialect and no cloud's SDK: each is loaded by what needs it.
 
 The rules of this house, which ``tests/test_house.py`` keeps:
 
@@ -43,8 +44,8 @@ from .exc import (
     MissingDependencyError,
     StoreError,
 )
-from .imaging import ImagePolicy
 from .store import Store
+from .util import import_late
 
 __all__ = (
     "ContextError",
@@ -67,13 +68,8 @@ __all__ = (
 )
 
 if TYPE_CHECKING:
+    from .imaging import ImagePolicy
     from .version import VERSION as __version__
 else:
-
-    def __getattr__(name: str) -> str:
-        # Were it imported with the package, `python -m sqlalchemy_imageattach.version` would warn of that.
-        if name != "__version__":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .version import VERSION
-
-        return VERSION
+    # Were the version imported with the package, `python -m sqlalchemy_imageattach.version` would warn of that.
+    __getattr__ = import_late(__name__, {"ImagePolicy": ".imaging", "__version__": ".version:VERSION"})

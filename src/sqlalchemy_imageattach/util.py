@@ -1,15 +1,18 @@
-"""Docstrings put together at run time.
+"""Docstrings put together at run time, and names that are imported when they are first asked for.
 
-These three functions are public since the original library documented them.  They take a docstring as it stands in the
-source, with its indentation, and give back one whose added lines are indented like the rest.
+The three functions about docstrings are public since the original library documented them.  They take a docstring as it
+stands in the source, with its indentation, and give back one whose added lines are indented like the rest.
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-__all__ = ("append_docstring", "append_docstring_attributes", "get_minimum_indent")
+__all__ = ("append_docstring", "append_docstring_attributes", "get_minimum_indent", "import_late")
 
 
 def get_minimum_indent(docstring: str, ignore_before: int = 1) -> str:
@@ -65,3 +68,27 @@ def append_docstring_attributes(docstring: str | None, locals: Mapping[str, obje
                 result, "", f".. attribute:: {name}", "", *(f"   {line}" for line in text.splitlines())
             )
     return result
+
+
+def import_late(module: str, origins: Mapping[str, str]) -> Callable[[str], Any]:
+    """Make the ``__getattr__`` of a module that offers names of others, and imports those when asked (:pep:`562`).
+
+    :param module: the module's own name
+    :param origins: by each name the module that it comes from, and after a colon what it is called there, if otherwise
+    :returns: the function
+
+    >>> get = import_late(__name__, {"sqrt": "math", "root": "math:sqrt"})
+    >>> get("sqrt") is get("root")
+    True
+    """
+
+    def __getattr__(name: str) -> Any:
+        if name not in origins:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        origin, _, there = origins[name].partition(":")
+        value = getattr(importlib.import_module(origin, module), there or name)
+        # From now on it is found at once.
+        setattr(sys.modules[module], name, value)
+        return value
+
+    return __getattr__

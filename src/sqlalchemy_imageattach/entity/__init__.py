@@ -25,13 +25,21 @@ The session puts the file into the store while it flushes, and deletes a file wi
 
 from __future__ import annotations
 
-from ..imaging.types import VECTOR_TYPES
+from typing import TYPE_CHECKING
+
+from ..util import import_late
 from .declaring import image_attachment, policy_of
 from .image import Image
 from .image_set import BaseImageSet, ImageSet, SingleImageSet
 from .image_subsets import ImageSubset, MultipleImageSet
-from .optional_columns import Focal, Frames, Placeholder
 from .query import BaseImageQuery
+
+if TYPE_CHECKING:
+    from ..imaging.types import VECTOR_TYPES
+    from .optional_columns import Focal, Frames, Placeholder
+else:
+    _OPTIONAL = dict.fromkeys(("Focal", "Frames", "Placeholder"), ".optional_columns")
+    __getattr__ = import_late(__name__, {"VECTOR_TYPES": "..imaging.types", **_OPTIONAL})
 
 __all__ = (
     "VECTOR_TYPES",

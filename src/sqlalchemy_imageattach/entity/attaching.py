@@ -17,23 +17,24 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import IO, Any, NamedTuple, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from sqlalchemy.orm import RelationshipDirection
+from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 from sqlalchemy.orm.attributes import set_attribute, set_committed_value
 
-from ..imaging import ImagePolicy, probe
-from ..imaging.privacy import strip_metadata
 from ..naming import SUFFIXES, new_revision
 from ..store import Store
+from ..transactions.info_keys import POLICY_KEY
 from ..transactions.pending import PendingFile, attach
 from ..transactions.rows.place import ImageSetRef, known_keys
 from ..transactions.which_store import remember_store
 from .image import Image
-from .optional_columns import facts_of
 from .query import BaseImageQuery, matching, place_of
 
-__all__ = ("Incoming", "insert_image", "read_incoming", "readable")
+if TYPE_CHECKING:
+    from ..imaging import ImagePolicy
+
+__all__ = ("Incoming", "accepted_by", "insert_image", "read_incoming", "readable")
 
 I = TypeVar("I", bound="Image")  # noqa: E741
 
@@ -76,6 +77,20 @@ def readable(file: Any) -> IO[bytes]:
     return cast("IO[bytes]", file)
 
 
+def accepted_by(relationship: RelationshipProperty[Any]) -> ImagePolicy:
+    """Tell what an attribute accepts.
+
+    :param relationship: the attribute
+    :returns: the policy that it was declared with, else the default one
+    """
+    policy: ImagePolicy | None = relationship.info.get(POLICY_KEY)
+    if policy is None:
+        from ..imaging import ImagePolicy
+
+        policy = ImagePolicy()
+    return policy
+
+
 def read_incoming(
     store: Store,
     content: bytes | IO[bytes],
@@ -96,6 +111,11 @@ def read_incoming(
     :raises InvalidImageError: when it is no image, damaged, or not accepted by the policy
     :raises ValueError: when the store has no name for files of its type
     """
+    # What reads pictures is loaded with the first one: most processes of an application only show them.
+    from ..imaging import probe
+    from ..imaging.privacy import strip_metadata
+    from .optional_columns import facts_of
+
     if isinstance(content, bytes):
         attachment = PendingFile.of_blob(store, content, policy.max_bytes)
     else:

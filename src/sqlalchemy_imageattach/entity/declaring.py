@@ -9,7 +9,7 @@ import inspect as introspection
 import uuid
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, SAWarning
@@ -22,18 +22,21 @@ from sqlalchemy.orm import (
     relationship,
 )
 
-from ..imaging import ImagePolicy
 from ..store import Store
 from ..transactions import listeners
 from ..transactions.info_keys import INFO_KEY, POLICY_KEY, VARIANTS_KEY
 from ..transactions.rows.place import ATTACHMENT_KEY, attachments_of
-from ..variants.transform import Transform
+from .attaching import accepted_by
 from .image import Image
 from .image_set import SingleImageSet, mark_altering
 from .image_subsets import MultipleImageSet
 from .key_index import watch_keys
 from .query import BaseImageQuery
 from .sqlalchemy_internals import savepoints_of, take_none_for_empty
+
+if TYPE_CHECKING:
+    from ..imaging import ImagePolicy
+    from ..variants.transform import Transform
 
 __all__ = ("image_attachment", "policy_of")
 
@@ -86,6 +89,8 @@ def image_attachment(
 
 
 def _checked_presets(variants: Mapping[str, Transform]) -> dict[str, Transform]:
+    from ..variants.transform import Transform
+
     for name, transform in variants.items():
         if not isinstance(name, str) or not isinstance(transform, Transform):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"expected variants to be Transforms by their names, got {name!r}: {transform!r}")
@@ -102,8 +107,8 @@ def policy_of(attribute: QueryableAttribute[Any]) -> ImagePolicy:
     >>> "image/webp" in policy_of(User.picture).accept
     True
     """
-    policy: ImagePolicy = attribute.property.info.get(POLICY_KEY) or ImagePolicy()
-    return policy
+    relationship: Any = attribute.property
+    return accepted_by(relationship)
 
 
 def _check_owner(mapper: Mapper[Any]) -> None:

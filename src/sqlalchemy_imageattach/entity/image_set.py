@@ -33,19 +33,20 @@ from sqlalchemy.orm import object_session
 from ..concurrency import call, run
 from ..context import current_store
 from ..exc import ImageNotFoundError
-from ..imaging import ImagePolicy, check_filter
 from ..store import Store
-from ..transactions.info_keys import POLICY_KEY
 from ..transactions.pending import PendingFile
 from ..transactions.rows.instances import connection_for
 from ..transactions.rows.locking import has_gap_locks, insert_or_find
 from ..transactions.rows.place import ImageSetRef
 from ..transactions.which_store import find_store
-from .attaching import Incoming, insert_image, read_incoming, readable
+from .attaching import Incoming, accepted_by, insert_image, read_incoming, readable
 from .image import Image
 from .query import BaseImageQuery, current, matching, place_of
 from .thumbnails import WantedSize, find_made, inherited_values, lock_and_find, make, pixels
 from .variants import WithVariants
+
+if TYPE_CHECKING:
+    from ..imaging import ImagePolicy
 
 __all__ = ("BaseImageSet", "ImageSet", "SingleImageSet", "mark_altering")
 
@@ -294,6 +295,8 @@ class BaseImageSet(WithVariants, Generic[I]):
         >>> user.picture.generate_thumbnail(width=150, store=store).size
         (150, 113)
         """
+        from ..imaging import check_filter
+
         wanted = WantedSize(ratio, width, height)
         check_filter(filter)
         owner, relationship = place_of(self.query)
@@ -306,7 +309,7 @@ class BaseImageSet(WithVariants, Generic[I]):
             make,
             partial(original.open_file, store, use_seek=True),
             wanted,
-            relationship.info.get(POLICY_KEY) or ImagePolicy(),
+            accepted_by(relationship),
             filter=filter,
             first_frame=first_frame,
             preprocess=_preprocess_image,
@@ -468,8 +471,8 @@ class BaseImageSet(WithVariants, Generic[I]):
             raise TypeError(f"expected a text such as 'image/png' as mimetype, not {mimetype!r}")
         owner, relationship = place_of(self.query)
         store = find_store(store, self.original, owner=owner, mapper=relationship.mapper)
-        accepted: ImagePolicy = policy or relationship.info.get(POLICY_KEY) or ImagePolicy()
-        incoming = call(read_incoming, store, content, accepted, size, mimetype, relationship.mapper.class_)
+        policy = policy or accepted_by(relationship)
+        incoming = call(read_incoming, store, content, policy, size, mimetype, relationship.mapper.class_)
         width, height = incoming.size
         if not original and any(image.original for image in self._candidates(width=width, height=height)):
             raise ValueError(f"expected a thumbnail of another size than the original, not {width}x{height}")

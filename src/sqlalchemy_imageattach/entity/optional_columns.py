@@ -21,10 +21,10 @@ from sqlalchemy import Column, Float, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped
 
 from ..exc import InvalidImageError
-from ..imaging import ImagePolicy, open_picture
-from ..imaging.engines.choice import summary
-from ..imaging.policy import limits_of
 from ..variants.html import element
+
+if TYPE_CHECKING:
+    from ..imaging import ImagePolicy
 
 __all__ = ("Focal", "Frames", "Placeholder", "facts_of")
 
@@ -134,6 +134,10 @@ def facts_of(cls: type[Any], open_file: Callable[[], IO[bytes]], policy: ImagePo
     facts: dict[str, Any] = {}
     if not issubclass(cls, Frames | Placeholder):
         return facts
+    from ..imaging import open_picture
+    from ..imaging.engines.choice import summary
+    from ..imaging.policy import limits_of
+
     limits = limits_of(policy)
     # Whether it is accepted is decided elsewhere, and by its header alone.
     with contextlib.suppress(InvalidImageError), open_file() as file, open_picture(file, limits) as picture:
@@ -155,6 +159,8 @@ def _within(width: int, height: int, side: int) -> tuple[int, int]:
 
 
 def _placeholder(small: IO[bytes]) -> bytes | None:
+    from ..imaging import ImagePolicy, open_picture
+
     with open_picture(small, ImagePolicy()) as picture:
         for side, quality in _ATTEMPTS:
             size = _within(picture.info.width, picture.info.height, side)

@@ -16,18 +16,19 @@ import math
 import numbers
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar, Unpack
+from typing import IO, TYPE_CHECKING, Any, TypeVar, Unpack
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import object_session
 
 from ..exc import ImageNotFoundError
-from ..imaging import ImagePolicy, Resized, open_picture
-from ..imaging.picture import Picture, ResizeOptions
-from ..imaging.policy import limits_of
 from ..transactions.rows.locking import find_current, lock_original
 from ..transactions.rows.place import ImageSetRef
 from .image import Image
+
+if TYPE_CHECKING:
+    from ..imaging import ImagePolicy, Resized
+    from ..imaging.picture import Picture, ResizeOptions
 
 __all__ = (
     "WantedSize",
@@ -148,6 +149,10 @@ def open_original(open_source: Callable[[], IO[bytes]], policy: ImagePolicy) -> 
     :param policy: the limits
     :raises InvalidImageError: when the original is damaged
     """
+    # Loaded by what makes sizes: most processes of an application only show them.
+    from ..imaging import open_picture
+    from ..imaging.policy import limits_of
+
     # What is wished of uploads was asked when this one came.
     with open_source() as source, open_picture(source, limits_of(policy)) as picture:
         yield picture

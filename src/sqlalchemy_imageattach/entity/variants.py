@@ -10,7 +10,8 @@ import dataclasses
 import datetime
 import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 from markupsafe import Markup
 from sqlalchemy import inspect
@@ -18,15 +19,14 @@ from sqlalchemy.orm import Mapper
 
 from ..context import current_store
 from ..exc import ImageNotFoundError
-from ..imaging import ImagePolicy
 from ..naming import FileKey
 from ..store import Store
 from ..transactions.info_keys import POLICY_KEY, VARIANTS_KEY
 from ..transactions.which_store import find_store
-from ..variants.html import by_html_names
-from ..variants.markup import ANY_SIZE, Choice, picture_of, preload_link_of, srcset_of
-from ..variants.transform import Source, Transform
-from ..variants.variant import Original, Variant, variant_of
+
+if TYPE_CHECKING:
+    from ..variants.transform import Source, Transform
+    from ..variants.variant import Original, Variant
 
 __all__ = ("WithVariants", "check_presets", "prepare_presets", "presets_of")
 
@@ -35,7 +35,12 @@ _IMG_ATTRIBUTES: Mapping[str, object] = {"loading": "lazy", "decoding": "async"}
 # What it needs of the one that is seen first.
 _PRIORITY_ATTRIBUTES: Mapping[str, object] = {"loading": "eager", "decoding": "async", "fetchpriority": "high"}
 
-_TRANSFORM_NAMES = frozenset(field.name for field in dataclasses.fields(Transform)) - {"format", "preprocessed"}
+
+@cache
+def _transform_names() -> frozenset[str]:
+    from ..variants.transform import Transform
+
+    return frozenset(field.name for field in dataclasses.fields(Transform)) - {"format", "preprocessed"}
 
 
 class WithVariants:
@@ -65,6 +70,9 @@ class WithVariants:
         >>> user.picture.variant(width=320, height=320, fit="cover", format="webp").size
         (320, 320)
         """
+        # Loaded with the first variant: an application may have none.
+        from ..variants.variant import variant_of
+
         image = self.image_of_variants()
         mapper = inspect(image).mapper
         resolved, name = _resolved(mapper, preset, transform)
@@ -92,6 +100,8 @@ class WithVariants:
         :raises ValueError: when the store makes no variants, or there is no such preset
         :raises ImageNotFoundError: (an :exc:`OSError`) when there is no original yet
         """
+        from ..variants.markup import ANY_SIZE, Choice, srcset_of
+
         image = self.image_of_variants()
         resolved, name = _resolved(inspect(image).mapper, preset, transform, ANY_SIZE)
         return srcset_of(_original_of(image), resolved, Choice.of(widths, densities), store, name)
@@ -134,7 +144,10 @@ class WithVariants:
         image = self._image_or_none()
         if image is None:
             return Markup()
-        transform = {key: attributes.pop(key) for key in _TRANSFORM_NAMES & attributes.keys()}
+        from ..variants.html import by_html_names
+        from ..variants.markup import ANY_SIZE, Choice, picture_of
+
+        transform = {key: attributes.pop(key) for key in _transform_names() & attributes.keys()}
         own: dict[str, object] = {"alt": alt} | dict(_PRIORITY_ATTRIBUTES if priority else _IMG_ATTRIBUTES)
         if placeholder:
             own["style"] = getattr(image, "placeholder_style", None)
@@ -180,6 +193,8 @@ class WithVariants:
         image = self._image_or_none()
         if image is None or image.mimetype == "image/svg+xml":
             return Markup()
+        from ..variants.markup import ANY_SIZE, Choice, preload_link_of
+
         resolved, name = _resolved(inspect(image).mapper, preset, transform, ANY_SIZE)
         choice = Choice.of(widths, densities, sizes)
         return preload_link_of(_original_of(image), resolved, choice, store, name, formats)
@@ -198,6 +213,8 @@ def _original_of(image: Any) -> Original:
         stamp = _base36(image.created_at)
     x, y = getattr(image, "focal_x", None), getattr(image, "focal_y", None)
     focal = None if x is None or y is None else (x, y)
+    from ..variants.variant import Original
+
     return Original(key, getattr(image, "frames", None), focal, stamp, lambda store: find_store(store, image))
 
 
@@ -219,6 +236,8 @@ def _resolved(
     mapper: Mapper[Any], preset: str | Transform | None, values: Mapping[str, Any], default: Transform | None = None
 ) -> tuple[Transform, str | None]:
     """The transform that is asked for, and the name of the preset that it is."""
+    from ..variants.transform import Transform
+
     if isinstance(preset, str):
         presets = presets_of(mapper)
         if preset not in presets:
@@ -283,6 +302,8 @@ _declared: weakref.WeakKeyDictionary[Mapper[Any], tuple[dict[str, Transform], in
 def _declarations_of(mapper: Mapper[Any]) -> tuple[dict[str, Transform], int]:
     found = _declared.get(mapper)
     if found is None:
+        from ..imaging import ImagePolicy
+
         presets: dict[str, Transform] = {}
         limits = []
         targets = set(mapper.iterate_to_root())

@@ -11,8 +11,22 @@
 
 from __future__ import annotations
 
-from .hosts import Hosts
-from .resources import Folder, Found, Source, Stored
-from .responses import Body, Request, Response, Rules, respond
+from typing import TYPE_CHECKING
+
+from ..util import import_late
+
+if TYPE_CHECKING:
+    from .hosts import Hosts
+    from .resources import Folder, Found, Source, Stored
+    from .responses import Body, Request, Response, Rules, respond
+else:
+    __getattr__ = import_late(
+        __name__,
+        {
+            "Hosts": ".hosts",
+            **dict.fromkeys(("Folder", "Found", "Source", "Stored"), ".resources"),
+            **dict.fromkeys(("Body", "Request", "Response", "Rules", "respond"), ".responses"),
+        },
+    )
 
 __all__ = ("Body", "Folder", "Found", "Hosts", "Request", "Response", "Rules", "Source", "Stored", "respond")

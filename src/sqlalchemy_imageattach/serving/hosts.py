@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from werkzeug.sansio.utils import host_is_trusted
-
 __all__ = ("ANY_HOST", "Hosts", "current_base_url", "quote_root", "server_host", "set_base_url")
 
 # RFC 3986, section 3.2, without user information and the rarer characters; underscores are in the names of containers.
@@ -96,13 +94,16 @@ class Hosts:
             host = self._forwarded(header("x-forwarded-host")) or host
             prefix = self._forwarded(header("x-forwarded-prefix"))
             root = prefix.rstrip("/") if prefix and _PREFIX.fullmatch(prefix.rstrip("/")) else root
-        if (
-            not host
-            or not _HOST.fullmatch(host)
-            or (self.trusted is not None and not (self.trusted and host_is_trusted(host, self.trusted)))
-        ):
+        if not host or not _HOST.fullmatch(host) or not self._trusts(host):
             return f"{root}/"
         return f"{scheme}://{host}{root}/"
+
+    def _trusts(self, host: str) -> bool:
+        if not self.trusted:
+            return self.trusted is None
+        from werkzeug.sansio.utils import host_is_trusted  # which a program that makes URLs, and serves none, lacks
+
+        return host_is_trusted(host, self.trusted)
 
     def _forwarded(self, value: str | None) -> str | None:
         # Each proxy appends what it was asked for, so that the application's own proxies are the last ones.

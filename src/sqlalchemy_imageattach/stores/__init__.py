@@ -6,6 +6,13 @@ setting of the application.  No module here loads the library of a cloud; a stor
 
 from __future__ import annotations
 
-from .url import store_from_url
+from typing import TYPE_CHECKING
+
+from ..util import import_late
+
+if TYPE_CHECKING:
+    from .url import store_from_url
+else:
+    __getattr__ = import_late(__name__, {"store_from_url": ".url"})
 
 __all__ = ("store_from_url",)

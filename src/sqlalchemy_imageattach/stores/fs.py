@@ -45,19 +45,23 @@ from ..naming import (
     path_of,
     url_path_of,
 )
-from ..serving.asgi import ASGIApplication, ImageServer
-from ..serving.hosts import ANY_HOST, Hosts
-from ..serving.resources import Folder, Source
-from ..serving.responses import DEFAULT_RULES, SMALL, Rules
-from ..serving.wsgi import ServerMiddleware, StaticServerMiddleware
 from ..store import StoredFile
-from ..variants.maker import with_variants
-from ..variants.variant import VariantUrls
+from ..util import import_late
 from .http import HttpExposure
 from .key_store import KeyStore, check_base_url
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
+
+    from ..serving.asgi import ASGIApplication, ImageServer
+    from ..serving.hosts import Hosts
+    from ..serving.resources import Source
+    from ..serving.responses import Rules
+    from ..serving.wsgi import ServerMiddleware, StaticServerMiddleware
+    from ..variants.variant import VariantUrls
+else:
+    # What serves is loaded by what is served: a worker only stores, and nginx may serve.
+    __getattr__ = import_late(__name__, {"StaticServerMiddleware": f"{__package__.rpartition('.')[0]}.serving.wsgi"})
 
 __all__ = (
     "BaseFileSystemStore",
@@ -268,6 +272,8 @@ class FileSystemStore(BaseFileSystemStore):
         :param app: the other application
         :returns: the application
         """
+        from ..serving.wsgi import ServerMiddleware
+
         return ServerMiddleware(app, self._url_path, self.source())
 
     def asgi_middleware(self, app: ASGIApplication | None = None) -> ImageServer:
@@ -276,6 +282,8 @@ class FileSystemStore(BaseFileSystemStore):
         :param app: the other application; without, all other requests are answered with 404
         :returns: the application
         """
+        from ..serving.asgi import ImageServer
+
         return ImageServer(app, self._url_path, self.source())
 
     @property
@@ -287,7 +295,7 @@ class FileSystemStore(BaseFileSystemStore):
 
         :returns: the folder, and what makes variants
         """
-        return with_variants(Folder(self._folder), self)
+        return _source_of(self, self._folder)
 
 
 class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
@@ -298,8 +306,8 @@ class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
     :param host_url_getter: returns the URL of the host, such as ``'https://example.com/'``, for every URL that is made
     :param cors: whether pages of other origins may read the images: true for any origin, or a list of them
     :param sync: whether what is stored survives a power cut from then on; false is faster
-    :param rules: how images are served
-    :param hosts: what to believe about the host of a request
+    :param rules: how images are served, if not as browsers want it by default
+    :param hosts: what to believe about the host of a request; by default any
     :param variants: makes variants of the images when they are first asked for
     :raises TypeError: when ``host_url_getter`` cannot be called
 
@@ -316,8 +324,8 @@ class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
         cors: bool | Collection[str] = False,
         *,
         sync: bool = True,
-        rules: Rules = DEFAULT_RULES,
-        hosts: Hosts = ANY_HOST,
+        rules: Rules | None = None,
+        hosts: Hosts | None = None,
         variants: VariantUrls | None = None,
     ) -> None:
         HttpExposure.__init__(self, prefix, host_url_getter, cors, rules, hosts, variants)
@@ -335,12 +343,15 @@ class HttpExposedFileSystemStore(HttpExposure, BaseFileSystemStore):
         >>> app = store.wsgi_middleware(demo_app)
         """
         rules = self.rules_with(cors)
+        from ..serving.responses import SMALL
+        from ..serving.wsgi import StaticServerMiddleware
+
         made = StaticServerMiddleware(app, self.prefix, self._folder, SMALL, rules=rules, hosts=self.hosts)
         made.source = self.source()
         return made
 
     def source(self) -> Source:
-        return with_variants(Folder(self._folder), self)
+        return _source_of(self, self._folder)
 
 
 def _parent(path: str) -> str:
@@ -357,6 +368,13 @@ def _create(changed: list[str], path: str) -> int:
             with contextlib.suppress(FileNotFoundError):
                 changed += _make_folders(_parent(path))
     raise FileNotFoundError(errno.ENOENT, "folders were removed as fast as they were made", path)
+
+
+def _source_of(store: BaseFileSystemStore, folder: str) -> Source:
+    from ..serving.resources import Folder
+    from ..variants.maker import with_variants
+
+    return with_variants(Folder(folder), store)
 
 
 def _locked(path: str) -> int:

@@ -12,22 +12,23 @@ import datetime
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..naming import FileKey, url_path_of
-from ..serving.asgi import ASGIApplication, ImageServer
-from ..serving.hosts import ANY_HOST, Hosts, current_base_url
-from ..serving.resources import Source, Stored
-from ..serving.responses import DEFAULT_RULES, Rules
-from ..serving.wsgi import ServerMiddleware
 from ..store import Store, StoredFile, check_store
-from ..variants.maker import with_variants
-from ..variants.variant import VariantUrls
 from .layered import LayeredStore
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
+
+    from ..serving.asgi import ASGIApplication, ImageServer
+    from ..serving.hosts import Hosts
+    from ..serving.resources import Source
+    from ..serving.responses import Rules
+    from ..serving.wsgi import ServerMiddleware
+    from ..variants.variant import VariantUrls
 
 __all__ = ("HttpExposedStore", "HttpExposure")
 
@@ -38,8 +39,8 @@ class HttpExposure:
     :param prefix: what the paths of URLs begin with
     :param host_url_getter: returns the URL of the host, such as ``'https://example.com/'``, for every URL that is made
     :param cors: whether pages of other origins may read the images: true for any origin, or a list of them
-    :param rules: how images are served
-    :param hosts: what to believe about the host of a request
+    :param rules: how images are served, if not as browsers want it by default
+    :param hosts: what to believe about the host of a request; by default any
     :param variants: makes variants of the images when they are first asked for
     :raises TypeError: when ``host_url_getter`` cannot be called
     """
@@ -49,8 +50,8 @@ class HttpExposure:
         prefix: str,
         host_url_getter: Callable[[], str] | None,
         cors: bool | Collection[str],
-        rules: Rules,
-        hosts: Hosts,
+        rules: Rules | None,
+        hosts: Hosts | None,
         variants: VariantUrls | None,
     ) -> None:
         if host_url_getter is not None and not callable(host_url_getter):
@@ -59,9 +60,10 @@ class HttpExposure:
         self.prefix = prefix.strip("/")
         self.host_url_getter = host_url_getter
         self.cors = cors
-        self.rules = rules
-        self.rules = self.rules_with(cors)
-        self.hosts = hosts
+        if rules is not None or cors:
+            self.rules = _with_cors(rules, cors)
+        if hosts is not None:
+            self.hosts = hosts
         self.variants: object | None = variants
 
     @property
@@ -69,8 +71,25 @@ class HttpExposure:
         """What URLs begin with: ``host_url_getter`` has the first say, then the current request; without both it is a
         path, which is right in the pages of the application, and nowhere else (a mail, for one).
         """
-        host_url = current_base_url() if self.host_url_getter is None else self.host_url_getter()
+        if self.host_url_getter is None:
+            from ..serving.hosts import current_base_url
+
+            host_url = current_base_url()
+        else:
+            host_url = self.host_url_getter()
         return f"{host_url.rstrip('/')}/{quote(self.prefix)}/" if self.prefix else f"{host_url.rstrip('/')}/"
+
+    @cached_property
+    def rules(self) -> Rules:
+        """How images are served."""
+        return _with_cors(None, False)
+
+    @cached_property
+    def hosts(self) -> Hosts:
+        """What to believe about the host of a request."""
+        from ..serving.hosts import ANY_HOST
+
+        return ANY_HOST
 
     def asgi_middleware(self, app: ASGIApplication | None = None) -> ImageServer:
         """Make an ASGI application that serves the images, and leaves all other requests to another one.
@@ -78,6 +97,8 @@ class HttpExposure:
         :param app: the other application; without, all other requests are answered with 404
         :returns: the application
         """
+        from ..serving.asgi import ImageServer
+
         return ImageServer(app, self.prefix, self.source(), rules=self.rules, hosts=self.hosts)
 
     def source(self) -> Source:
@@ -93,7 +114,14 @@ class HttpExposure:
         :param cors: whether pages of other origins may read the images, in addition to what the store's rules say
         :returns: the rules
         """
-        return replace(self.rules, cors=cors) if cors else self.rules
+        return _with_cors(self.rules, cors) if cors else self.rules
+
+
+def _with_cors(rules: Rules | None, cors: bool | Collection[str]) -> Rules:
+    from ..serving.responses import DEFAULT_RULES
+
+    rules = rules or DEFAULT_RULES
+    return replace(rules, cors=cors) if cors else rules
 
 
 class HttpExposedStore(HttpExposure, LayeredStore):
@@ -104,7 +132,7 @@ class HttpExposedStore(HttpExposure, LayeredStore):
     :param host_url_getter: returns the URL of the host, such as ``'https://example.com/'``, for every URL that is made
     :param cors: whether pages of other origins may read the images: true for any origin, or a list of them
     :param rules: how images are served; ``Rules(redirect=True)`` sends browsers to the store's own URLs
-    :param hosts: what to believe about the host of a request
+    :param hosts: what to believe about the host of a request; by default any
     :param variants: makes variants of the images when they are first asked for
     :raises TypeError: when ``host_url_getter`` cannot be called
     :raises ValueError: when the store takes no revision, and so cannot tell variants from originals
@@ -122,8 +150,8 @@ class HttpExposedStore(HttpExposure, LayeredStore):
         host_url_getter: Callable[[], str] | None = None,
         cors: bool | Collection[str] = False,
         *,
-        rules: Rules = DEFAULT_RULES,
-        hosts: Hosts = ANY_HOST,
+        rules: Rules | None = None,
+        hosts: Hosts | None = None,
         variants: VariantUrls | None = None,
     ) -> None:
         check_store("store", store)
@@ -139,9 +167,14 @@ class HttpExposedStore(HttpExposure, LayeredStore):
         :param cors: whether pages of other origins may read the images; by default what the store's ``cors`` says
         :returns: the application
         """
+        from ..serving.wsgi import ServerMiddleware
+
         return ServerMiddleware(app, self.prefix, self.source(), rules=self.rules_with(cors), hosts=self.hosts)
 
     def source(self) -> Source:
+        from ..serving.resources import Stored
+        from ..variants.maker import with_variants
+
         return with_variants(Stored(self.wrapped), self)
 
     def list_variants(self, original: FileKey) -> Iterator[StoredFile]:

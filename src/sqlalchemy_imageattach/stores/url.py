@@ -30,10 +30,6 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from ..store import Store
-from .cloud import AzureStore, GCSStore
-from .fs import FileSystemStore, HttpExposedFileSystemStore
-from .memory import MemoryStore
-from .s3 import S3Store
 
 __all__ = ("store_from_url",)
 
@@ -70,6 +66,8 @@ def store_from_url(url: str) -> Store:
 
 
 def _make_s3(bucket: str, path: str, credentials: tuple[str, str] | None, arguments: dict[str, Any]) -> Store:
+    from .s3 import S3Store
+
     if credentials is not None:
         _set(arguments, access_key=credentials[0], secret_key=credentials[1])
     _set(arguments, prefix=path.removeprefix("/"))
@@ -77,6 +75,8 @@ def _make_s3(bucket: str, path: str, credentials: tuple[str, str] | None, argume
 
 
 def _make_azure(container: str, path: str, credentials: tuple[str, str] | None, arguments: dict[str, Any]) -> Store:
+    from .cloud import AzureStore
+
     if credentials is not None:
         _set(arguments, account=credentials[0], account_key=credentials[1] or None)
     _set(arguments, prefix=path.removeprefix("/"))
@@ -84,6 +84,8 @@ def _make_azure(container: str, path: str, credentials: tuple[str, str] | None, 
 
 
 def _make_gcs(bucket: str, path: str, credentials: tuple[str, str] | None, arguments: dict[str, Any]) -> Store:
+    from .cloud import GCSStore
+
     if credentials is not None:
         raise ValueError("a gs:// URL takes no user and password; set service_account to the path of a key")
     _set(arguments, prefix=path.removeprefix("/"))
@@ -91,6 +93,8 @@ def _make_gcs(bucket: str, path: str, credentials: tuple[str, str] | None, argum
 
 
 def _make_file(host: str, path: str, credentials: tuple[str, str] | None, arguments: dict[str, Any]) -> Store:
+    from .fs import FileSystemStore, HttpExposedFileSystemStore
+
     if host not in {"", "localhost"} or credentials is not None or path.strip("/") == "":
         raise ValueError("a file:// URL must have the absolute path of a folder, and no host: file:///var/images")
     if "base_url" not in arguments:
@@ -101,6 +105,8 @@ def _make_file(host: str, path: str, credentials: tuple[str, str] | None, argume
 
 
 def _make_memory(host: str, path: str, credentials: tuple[str, str] | None, arguments: dict[str, Any]) -> Store:
+    from .memory import MemoryStore
+
     if host or path.strip("/") or credentials is not None:
         raise ValueError("a memory:// URL has no host and no path")
     return MemoryStore(**arguments)

@@ -22,9 +22,25 @@ done, and the first request for it has that done.
 
 from __future__ import annotations
 
-from .maker import Variants
-from .thumbor import ThumborVariants
-from .transform import Source, Transform
-from .variant import Variant
+from typing import TYPE_CHECKING
+
+from ..util import import_late
+
+if TYPE_CHECKING:
+    from .maker import Variants
+    from .thumbor import ThumborVariants
+    from .transform import Source, Transform
+    from .variant import Variant
+else:
+    __getattr__ = import_late(
+        __name__,
+        {
+            "Source": ".transform",
+            "ThumborVariants": ".thumbor",
+            "Transform": ".transform",
+            "Variant": ".variant",
+            "Variants": ".maker",
+        },
+    )
 
 __all__ = ("Source", "ThumborVariants", "Transform", "Variant", "Variants")

@@ -12,7 +12,6 @@ from contextlib import closing
 
 from ..naming import FileKey
 from ..store import Store
-from .maker import Variants
 
 __all__ = ("delete_variants", "delete_with_variants", "kept_for")
 
@@ -35,9 +34,10 @@ def delete_variants(store: Store, key: FileKey) -> None:
     :param key: the key of their original
     :raises OSError: when one is there, and stays
     """
-    if not isinstance(store.variants, Variants):
+    makes, keep_for = _kept_for(store)
+    if not makes:
         return
-    if store.variants.keep_for is None:
+    if keep_for is None:
         store.delete_variants(key)
         return
     with contextlib.suppress(NotImplementedError):
@@ -58,5 +58,13 @@ def kept_for(store: Store) -> datetime.timedelta:
     >>> kept_for(MemoryStore())
     datetime.timedelta(0)
     """
-    keep_for = store.variants.keep_for if isinstance(store.variants, Variants) else None
-    return keep_for or datetime.timedelta(0)
+    return _kept_for(store)[1] or datetime.timedelta(0)
+
+
+def _kept_for(store: Store) -> tuple[bool, datetime.timedelta | None]:
+    """Whether a store makes variants, and how long it keeps those of what was deleted."""
+    if store.variants is None:
+        return False, None
+    from .maker import Variants  # with all that decodes, which a store without variants can do without
+
+    return (True, store.variants.keep_for) if isinstance(store.variants, Variants) else (False, None)
