@@ -88,6 +88,7 @@ def test_a_face_offers_all_its_names_and_refuses_others(module):
     answer = answer_of(
         textwrap.dedent(f"""
             import sqlalchemy_imageattach{module} as face
+            assert set(face.__all__) <= set(dir(face))
             assert {{name for name in face.__all__ if getattr(face, name) is None}} == set()
             try:
                 face.nothing

@@ -72,4 +72,4 @@ if TYPE_CHECKING:
     from .version import VERSION as __version__
 else:
     # Were the version imported with the package, `python -m sqlalchemy_imageattach.version` would warn of that.
-    __getattr__ = import_late(__name__, {"ImagePolicy": ".imaging", "__version__": ".version:VERSION"})
+    __getattr__, __dir__ = import_late(__name__, {"ImagePolicy": ".imaging", "__version__": ".version:VERSION"})

@@ -70,14 +70,14 @@ def append_docstring_attributes(docstring: str | None, locals: Mapping[str, obje
     return result
 
 
-def import_late(module: str, origins: Mapping[str, str]) -> Callable[[str], Any]:
-    """Make the ``__getattr__`` of a module that offers names of others, and imports those when asked (:pep:`562`).
+def import_late(module: str, origins: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Have a module offer names of others, and import those when they are first asked for (:pep:`562`).
 
     :param module: the module's own name
     :param origins: by each name the module that it comes from, and after a colon what it is called there, if otherwise
-    :returns: the function
+    :returns: the ``__getattr__`` and the ``__dir__`` of the module
 
-    >>> get = import_late(__name__, {"sqrt": "math", "root": "math:sqrt"})
+    >>> get, names = import_late(__name__, {"sqrt": "math", "root": "math:sqrt"})
     >>> get("sqrt") is get("root")
     True
     """
@@ -91,4 +91,7 @@ def import_late(module: str, origins: Mapping[str, str]) -> Callable[[str], Any]
         setattr(sys.modules[module], name, value)
         return value
 
-    return __getattr__
+    def __dir__() -> list[str]:
+        return sorted({*vars(sys.modules[module]), *origins})
+
+    return __getattr__, __dir__

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .optional_columns import Focal, Frames, Placeholder
 else:
     _OPTIONAL = dict.fromkeys(("Focal", "Frames", "Placeholder"), ".optional_columns")
-    __getattr__ = import_late(__name__, {"VECTOR_TYPES": "..imaging.types", **_OPTIONAL})
+    __getattr__, __dir__ = import_late(__name__, {"VECTOR_TYPES": "..imaging.types", **_OPTIONAL})
 
 __all__ = (
     "VECTOR_TYPES",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .resources import Folder, Found, Source, Stored
     from .responses import Body, Request, Response, Rules, respond
 else:
-    __getattr__ = import_late(
+    __getattr__, __dir__ = import_late(
         __name__,
         {
             "Hosts": ".hosts",

@@ -13,6 +13,6 @@ from ..util import import_late
 if TYPE_CHECKING:
     from .url import store_from_url
 else:
-    __getattr__ = import_late(__name__, {"store_from_url": ".url"})
+    __getattr__, __dir__ = import_late(__name__, {"store_from_url": ".url"})
 
 __all__ = ("store_from_url",)

@@ -61,7 +61,9 @@ if TYPE_CHECKING:
     from ..variants.variant import VariantUrls
 else:
     # What serves is loaded by what is served: a worker only stores, and nginx may serve.
-    __getattr__ = import_late(__name__, {"StaticServerMiddleware": f"{__package__.rpartition('.')[0]}.serving.wsgi"})
+    __getattr__, __dir__ = import_late(
+        __name__, {"StaticServerMiddleware": f"{__package__.rpartition('.')[0]}.serving.wsgi"}
+    )
 
 __all__ = (
     "BaseFileSystemStore",

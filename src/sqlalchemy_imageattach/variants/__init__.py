@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .transform import Source, Transform
     from .variant import Variant
 else:
-    __getattr__ = import_late(
+    __getattr__, __dir__ = import_late(
         __name__,
         {
             "Source": ".transform",
