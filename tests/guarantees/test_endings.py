@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import warnings
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from models import User, UserPicture, picture, stored
+from sqlalchemy_imageattach.exc import ImageNotFoundError
 from sqlalchemy_imageattach.transactions.ledger import ledger_of
 
 RED, GREEN, BLUE = picture(color=255), picture(color=255 << 8), picture(color=255 << 16)
@@ -53,6 +55,22 @@ def replace(session: Session, user_id: int, blob: bytes) -> None:
     user = session.get(User, user_id)
     assert user is not None
     user.picture.from_blob(blob)
+
+
+@by_the_connection
+def test_a_file_that_was_swept_before_the_connections_commit_fails_that(
+    joined, connection, user_id, agree, store, monkeypatch
+):
+    replace(joined, user_id, GREEN)
+    joined.commit()
+    (swept,) = [key for key, blob in stored(store).items() if blob == GREEN]
+    store.delete_key(swept)
+    later = time.time() + 13 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(ImageNotFoundError, match="sweep"):
+        connection.commit()
+    connection.rollback()
+    agree(RED)
 
 
 @by_the_connection
@@ -344,3 +362,18 @@ def test_two_phase_commit(make_session, user_id, agree, end):
         getattr(session, step)()
     session.close()
     agree(GREEN if end.endswith("commit") else RED)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_file_that_was_swept_before_prepare_fails_that(make_session, user_id, agree, store, monkeypatch):
+    session = make_session(twophase=True)
+    replace(session, user_id, GREEN)
+    session.flush()
+    (swept,) = [key for key, blob in stored(store).items() if blob == GREEN]
+    store.delete_key(swept)
+    later = time.time() + 13 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(ImageNotFoundError, match="sweep"):
+        session.prepare()
+    session.close()
+    agree(RED)

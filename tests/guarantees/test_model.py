@@ -407,8 +407,6 @@ class Programs(RuleBasedStateMachine):
         actor = self.actor(who)
 
         def delete_owner() -> None:
-            # Of an entity and its members, SQLAlchemy deletes those that it has inserted.
-            actor.session.flush()
             user = actor.user(user_id)
             if user is not None:
                 actor.session.delete(user)

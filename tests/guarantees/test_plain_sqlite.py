@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from sqlalchemy import create_engine
@@ -65,6 +66,22 @@ def test_a_session_in_a_savepoint_of_its_connections_transaction(engine, store, 
             another.commit()
         getattr(transaction, end)()
     agree(GREEN if end == "commit" else RED)
+
+
+# As test suites do it: each test has a session in a transaction that is rolled back, and the engine had none before.
+@pytest.mark.parametrize("has_savepoint", [False, True])
+def test_the_first_session_of_an_engine_is_rolled_back_with_its_connections_transaction(
+    engine, store, agree, has_savepoint
+):
+    with create_engine(engine.url).connect() as connection, connection.begin() as transaction:
+        with connection.begin_nested() if has_savepoint else contextlib.nullcontext():
+            info = {"image_store": store}
+            with Session(connection, join_transaction_mode="create_savepoint", info=info) as session:
+                session.add(user := User())
+                user.picture.from_blob(RED)
+                session.commit()
+        transaction.rollback()
+    agree()
 
 
 def test_a_savepoint_of_an_asynchronous_session_is_rolled_back_with_its_transaction(

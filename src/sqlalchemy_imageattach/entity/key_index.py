@@ -6,6 +6,7 @@ true that what the index says is what a look at every image would have said.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
@@ -61,9 +62,16 @@ def folded(value: Any) -> Any:
     """Make texts equal that a database may take for equal.
 
     :param value: the value of a key
-    :returns: a text without its case and the spaces at its end; what is no text, as it is
+    :returns: a text without its case, its accents and the spaces at its end; what is no text, as it is
+
+    >>> folded("Ève ")
+    'eve'
     """
-    return value.casefold().rstrip() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if not value.isascii():
+        value = "".join(letter for letter in unicodedata.normalize("NFKD", value) if not unicodedata.combining(letter))
+    return value.casefold().rstrip()
 
 
 class KeyIndex(Generic[I]):

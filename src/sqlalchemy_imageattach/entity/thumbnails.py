@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeVar, Unpack
 
-from sqlalchemy import inspect
+from sqlalchemy import Column, inspect
 from sqlalchemy.orm import object_session
 
 from ..exc import ImageNotFoundError
@@ -216,7 +216,9 @@ def inherited_values(original: Any) -> dict[str, Any]:
     """
     needed = {}
     for attribute in inspect(original).mapper.column_attrs:
-        column: Any = attribute.columns[0]
+        column = attribute.columns[0]
+        if not isinstance(column, Column):
+            continue  # the database computes it of others
         is_made = column.default is not None or column.server_default is not None or column.autoincrement is True
         if not (column.nullable or is_made or attribute.key in _OF_EACH_IMAGE):
             needed[attribute.key] = getattr(original, attribute.key)

@@ -22,10 +22,10 @@ from typing import Any, ClassVar
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from .entries import Entry, Report, abandon, settle, undo
+from .entries import Entry, Report, abandon, look_again, settle, undo
 from .info_keys import COMMITTED_KEY
 
-__all__ = ("JoinedEntries", "is_in_doubt", "watch", "watch_savepoints")
+__all__ = ("JoinedEntries", "begin_before_savepoint", "is_in_doubt", "watch")
 
 #: The connections that were told to commit, and have not answered with an error.
 _commits: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -42,14 +42,18 @@ def watch(connection: Connection) -> None:
             event.listen(engine, name, listener)
 
 
-def watch_savepoints(connection: Connection) -> None:
+def begin_before_savepoint(connection: Connection, name: str) -> None:
     """Have a transaction begin before its first savepoint, on SQLite.
 
-    :param connection: a connection of a session
+    This is of all connections, since the savepoint may be there before the session that joins the transaction.
+
+    :param connection: a connection that is about to make a savepoint
+    :param name: what the savepoint will be called
     """
-    engine = connection.engine
-    if engine.dialect.name == "sqlite" and not event.contains(engine, "savepoint", _on_savepoint):
-        event.listen(engine, "savepoint", _on_savepoint)
+    if connection.dialect.name == "sqlite" and not getattr(
+        connection.connection.driver_connection, "in_transaction", True
+    ):
+        connection.exec_driver_sql("BEGIN")
 
 
 def is_in_doubt(connection: Connection) -> bool:
@@ -112,6 +116,10 @@ class JoinedEntries:
         for entries in reversed(lost):
             undo(entries)
 
+    def look_again(self) -> None:
+        for _, entries in self._parts:
+            look_again(entries)
+
     def commit(self, connection: Connection) -> None:
         parts, self._parts = self._parts, []
         if parts:
@@ -130,8 +138,10 @@ def _on_begin(connection: Connection) -> None:
 
 
 def _on_commit(connection: Connection) -> None:
+    joined = JoinedEntries.of(connection)
+    joined.look_again()
     _commits.add(connection)
-    JoinedEntries.of(connection).commit(connection)
+    joined.commit(connection)
 
 
 def _on_rollback(connection: Connection) -> None:
@@ -139,11 +149,6 @@ def _on_rollback(connection: Connection) -> None:
     if not connection.invalidated:
         _commits.discard(connection)
     JoinedEntries.of(connection).undo()
-
-
-def _on_savepoint(connection: Connection, name: str) -> None:
-    if not getattr(connection.connection.driver_connection, "in_transaction", True):
-        connection.exec_driver_sql("BEGIN")
 
 
 def _on_release_savepoint(connection: Connection, name: str, context: Any) -> None:

@@ -34,6 +34,7 @@ __all__ = (
     "Report",
     "abandon",
     "keep_in_doubt",
+    "look_again",
     "settle",
     "undo",
     "undo_abandoned",
@@ -135,6 +136,17 @@ Entry = Put | Delete | AfterCommit
 
 # A SimpleQueue's put() may be called at any time.
 _abandoned: queue.SimpleQueue[tuple[int, list[Entry], Report | None]] = queue.SimpleQueue()
+
+
+def look_again(entries: Iterable[Entry]) -> None:
+    """Look for files that were put long ago, before what named them is committed.
+
+    :param entries: what a transaction noted
+    :raises ImageNotFoundError: when one of them is gone
+    """
+    for entry in entries:
+        if isinstance(entry, Put):
+            call(entry.look_again)
 
 
 def undo(entries: list[Entry], report: Report | None = None) -> None:

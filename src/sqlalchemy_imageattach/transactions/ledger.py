@@ -31,7 +31,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
 
-from ..concurrency import call, call_all
+from ..concurrency import call_all
 from ..naming import FileKey
 from ..store import Store
 from .connections import JoinedEntries, is_in_doubt, watch
@@ -43,6 +43,7 @@ from .entries import (
     Report,
     abandon,
     keep_in_doubt,
+    look_again,
     settle,
     undo,
     undo_abandoned,
@@ -142,9 +143,8 @@ class Ledger:
         :raises ImageNotFoundError: when one of them is gone
         """
         frame = self._find(transaction)
-        for entry in frame.entries if frame is not None else ():
-            if isinstance(entry, Put):
-                call(entry.look_again)
+        if frame is not None:
+            look_again(frame.entries)
 
     def mark_committed(self, transaction: SessionTransaction) -> None:
         """Remember that a transaction ended well, for :meth:`end`.

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Mapper, Session
 
 from . import connections, flush, ledger, owner_keys, pending, which_store
@@ -28,7 +29,7 @@ def listen(image_class: type[Any], savepoints_of: SavepointsOf) -> None:
     of_images = {"propagate": True, "raw": True}
     for target, name, listener, options in (
         (Mapper, "mapper_configured", _after_configured, {}),
-        (Session, "after_begin", _after_begin, {}),
+        (Engine, "savepoint", connections.begin_before_savepoint, {}),
         (Session, "persistent_to_detached", which_store.remember_detached, {}),
         (Session, "pending_to_transient", pending.watch_let_go, {}),
         (Session, "persistent_to_transient", pending.watch_let_go, {}),
@@ -48,10 +49,6 @@ def listen(image_class: type[Any], savepoints_of: SavepointsOf) -> None:
         (Session, "after_transaction_end", pending.collect_let_go, {}),
     ):
         event.listen(target, name, listener, **options)
-
-
-def _after_begin(session: Session, transaction: Any, connection: Any) -> None:
-    connections.watch_savepoints(connection)
 
 
 def _after_configured(mapper: Mapper[Any], cls: type[Any]) -> None:

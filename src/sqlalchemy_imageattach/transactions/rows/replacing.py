@@ -5,7 +5,7 @@ An image set has one original, and the thumbnails that were made of it.  It must
 - an original that comes replaces all rows of its image set;
 - an original that goes takes the thumbnails along: when it is deleted, taken out of its attribute, or moved to another
   owner or key;
-- an owner that is deleted takes all images along, if its attribute cascades deletions at all;
+- an owner that is deleted takes all images along, if its attribute cascades deletions at all, and gets none any more;
 - that includes rows which the session has not loaded, and which the application hides from it;
 - what is deleted is in no loaded collection any more, so that it is not shown.
 
@@ -58,15 +58,13 @@ def replace_all(session: Session) -> Locked:
     :param session: the session, before it flushes
     :returns: what this locks
     """
-    emptied = _replaced(session)
-    owners = [inspect(each.place.owner) for each in emptied.values() if inspect(each.place.owner).persistent]
     deleted, dirty = session.deleted, session.dirty
-    moving: set[Any] = set()
-    if deleted or dirty:
-        gone, moving = _changes(deleted, dirty)
-        for each in itertools.chain(_deleted_with_owners(deleted), _left(session, gone)):
-            if not any(_key(place) in emptied for place in (each.place, each.place._replace(values=()))):
-                emptied[_key(each.place)] = each
+    emptied = _replaced(session, deleted)
+    owners = [inspect(each.place.owner) for each in emptied.values() if inspect(each.place.owner).persistent]
+    gone, moving = _changes(session.new, deleted, dirty)
+    for each in itertools.chain(_deleted_with_owners(deleted), _left(session, gone)):
+        if not any(_key(place) in emptied for place in (each.place, each.place._replace(values=()))):
+            emptied[_key(each.place)] = each
     to_empty = [each for each in emptied.values() if _may_have_rows(each.place)]
     if not to_empty:
         return {}
@@ -98,7 +96,7 @@ def _may_have_rows(place: ImageSetRef) -> bool:
     return not inspect(place.owner).pending and None not in place.known_values().values()
 
 
-def _replaced(session: Session) -> dict[Any, _Emptied]:
+def _replaced(session: Session, deleted: Collection[Any]) -> dict[Any, _Emptied]:
     """The image sets that originals come into."""
     replaced: dict[Any, tuple[ImageSetRef, Any, Store]] = {}
     pending: dict[Any, list[Any]] = {}
@@ -107,6 +105,9 @@ def _replaced(session: Session) -> dict[Any, _Emptied]:
         if attachment is None or attachment.place is None:
             continue
         place = _in_session(session, attachment.place)
+        if place.owner in deleted:
+            _forget(session, image, place)
+            continue
         key = _key(place)
         if image.original:
             replaced[key] = place, image, attachment.store
@@ -155,9 +156,15 @@ def _left(session: Session, gone: Iterable[Any]) -> Iterator[_Emptied]:
                 yield _Emptied(place, image, known_store(image), original=image)
 
 
-def _changes(deleted: Iterable[Any], dirty: Iterable[Any]) -> tuple[list[Any], set[Any]]:
+def _changes(new: Iterable[Any], deleted: Iterable[Any], dirty: Iterable[Any]) -> tuple[list[Any], set[Any]]:
     """The images that go from where their rows are, and the identity keys of those that go elsewhere."""
-    gone, moving = [entity for entity in deleted if attachments_to(inspect(entity).mapper)], []
+    gone = [entity for entity in deleted if attachments_to(inspect(entity).mapper)]
+    moving: list[Any] = []
+    for entity in new:
+        state = inspect(entity)
+        for relationship in attachments_of(state.mapper):
+            if relationship.key in state.committed_state:
+                moving += filter(_is_persistent, state.attrs[relationship.key].history.added or ())
     for entity in dirty:
         state = inspect(entity)
         for relationship in attachments_of(state.mapper):
