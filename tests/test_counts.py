@@ -6,12 +6,14 @@ unseen.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import io
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -180,3 +182,47 @@ def test_a_request_for_a_file_opens_it_once_and_nothing_else(tmp_path):
         assert [path for path in _opened if path.startswith(str(tmp_path))] == [
             f"{tmp_path}/images/user/1/0/1.64x48.k3v9q2.png"
         ]
+
+
+class CountingExecutor(ThreadPoolExecutor):
+    """Threads that know how often they were asked."""
+
+    asked = 0
+
+    def submit(self, *arguments: object, **more: object) -> Future[object]:
+        self.asked += 1
+        return super().submit(*arguments, **more)
+
+
+def can_tell_what_is_in_memory(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            return os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
+        except (AttributeError, OSError):
+            return False
+
+
+@pytest.mark.parametrize("size", [5_000, 570_000])
+def test_a_photograph_that_is_in_memory_costs_one_trip_to_a_thread(tmp_path, size):
+    store = HttpExposedFileSystemStore(tmp_path / "images", "images")
+    store.put_file(io.BytesIO(bytes(size)), "user", 1, 64, 48, "image/png", False, revision="k3v9q2")
+    name = "user/1/0/1.64x48.k3v9q2.png"
+    if not can_tell_what_is_in_memory(tmp_path / "images" / name):
+        pytest.skip("this file system cannot tell what is in memory")
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request"}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    async def request() -> int:
+        executor = CountingExecutor()
+        asyncio.get_running_loop().set_default_executor(executor)
+        scope = {"type": "http", "method": "GET", "path": f"/images/{name}", "headers": []}
+        await store.asgi_middleware()(scope, receive, send)
+        return executor.asked
+
+    assert asyncio.run(request()) == 1
+    assert [len(message.get("body", b"")) for message in sent] == [0, size]

@@ -20,7 +20,7 @@ from sqlalchemy_imageattach.stores.memory import MemoryStore
 
 SECRET = b"the secret outside of the folder"
 SMALL = bytes(range(256)) * 4
-LARGE = SMALL * 300
+LARGE = SMALL * 1200
 
 KEY = FileKey("user", 1, 640, 480, "image/png", "k3v9q2")
 SMALL_NAME = "user/1/0/1.640x480.k3v9q2.png"

@@ -10,11 +10,13 @@ What servers and applications owe each other is in `the specification
 from __future__ import annotations
 
 import asyncio
+import io
+import os
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import IO, Any
 
 from ..concurrency import in_thread
-from ..file import BLOCK_SIZE
 from ..naming import key_of
 from .hosts import Hosts, quote_root, server_host, set_base_url
 from .resources import Pending, Source
@@ -28,6 +30,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 # Each framework has types of its own for the three.
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
+
+# How many bytes are read at once: a photograph.
+_AT_ONCE = 1 << 20
 
 _HEADERS = {name.encode("ascii"): name for name in REQUEST_HEADERS}
 
@@ -123,21 +128,55 @@ async def _send_response(response: Response, scope: Scope, receive: Receive, sen
 
 
 async def _send_body(body: Body, receive: Receive, send: Send) -> None:
+    left = body.length
+    block = await _read(body.file, left)
+    if len(block) == left:
+        return await send({"type": "http.response.body", "body": block})
     # A client that is gone would otherwise cost as much as one that stays.
     gone = asyncio.create_task(_disconnect(receive))
     try:
-        left = body.length
         while not gone.done():
-            size = BLOCK_SIZE if left is None else min(BLOCK_SIZE, left)
-            block = await in_thread(body.file.read, size) if size else b""
             if left is not None:
                 left -= len(block)
             more = bool(block) and left != 0
             await send({"type": "http.response.body", "body": block, "more_body": more})
             if not more:
                 break
+            block = await _read(body.file, left)
     finally:
         gone.cancel()
+
+
+async def _read(file: IO[bytes], left: int | None) -> bytes:
+    size = _AT_ONCE if left is None else min(_AT_ONCE, left)
+    if size == 0:
+        return b""
+    return _read_from_memory(file, size) or await in_thread(file.read, size)
+
+
+def _read_from_memory(file: IO[bytes], size: int) -> bytes:
+    """Read what the system has in memory, which costs a tenth of a thread that may wait for the disk.
+
+    :param file: a file
+    :param size: bytes, at most :data:`_AT_ONCE`
+    :returns: what is there of the next bytes; nothing where the system cannot tell without waiting
+    """
+    if not isinstance(file, io.FileIO) or not hasattr(os, "RWF_NOWAIT"):
+        return b""
+    view: memoryview | None = getattr(_buffers, "view", None)
+    if view is None:
+        view = _buffers.view = memoryview(bytearray(_AT_ONCE))
+    try:
+        position = file.tell()
+        count = os.preadv(file.fileno(), [view[:size]], position, os.RWF_NOWAIT)
+        file.seek(position + count)
+    except OSError:  # the next bytes are on the disk; or this file system cannot tell
+        return b""
+    return bytes(view[:count])
+
+
+# One for each thread that has a loop; new memory for each request would cost more than to fill it.
+_buffers = threading.local()
 
 
 async def _disconnect(receive: Receive) -> None:
