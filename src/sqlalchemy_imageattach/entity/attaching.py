@@ -68,7 +68,10 @@ def readable(file: Any) -> IO[bytes]:
     if isinstance(file, bytes | bytearray | memoryview):
         raise TypeError("expected a readable binary file, got bytes; pass them to from_blob()")
     if not hasattr(file, "read"):
-        raise TypeError(f"expected a readable binary file, got {file!r:.100}, which has no read()")
+        raise TypeError(
+            f"expected a readable binary file, got {file!r:.100}, which has no read(); pass open(path, 'rb'), a"
+            " framework's upload, or bytes to from_blob()"
+        )
     if iscoroutinefunction(file.read):
         raise TypeError(
             f"expected a file whose read() gives bytes, got {file!r:.100}, whose read() has to be awaited; pass"

@@ -172,7 +172,8 @@ class _Flush:
             return
         session, attachment = state.session, pending_file_of(image)
         assert session is not None
-        store, ledger = find_store(current_store, image, prefer_known=True), ledger_of(session)
+        store, ledger = find_store(current_store, image, key=old, prefer_known=True), ledger_of(session)
+        remember_store_of_file(session, new, store)
         if attachment is not None and attachment.is_pending:
             ledger.put(session, connection, store, new, not image.original, attachment.open, attachment)
         else:

@@ -83,7 +83,7 @@ def _move(session: Session, owner: InstanceState[Any], new: Any, before: dict[st
     if old_key == new_key:
         return
     loaded = session.identity_map.get(mapper.identity_key_from_instance(old))
-    store = find_store(current_store, loaded, owner=owner.obj(), mapper=mapper, prefer_known=True)
+    store = find_store(current_store, loaded, owner=owner.obj(), mapper=mapper, key=old_key, prefer_known=True)
     remember_store_of_file(session, new_key, store)
     connection, ledger = connection_for(session, mapper, owner.obj()), ledger_of(session)
     ledger.put(session, connection, store, new_key, not new.original, partial(store.get_key, old_key))

@@ -43,6 +43,7 @@ def find_store(
     *,
     owner: Any = None,
     mapper: Mapper[Any] | None = None,
+    key: FileKey | None = None,
     prefer_known: bool = False,
 ) -> Store:
     """Find the store itself behind what a caller passed, which is mostly the proxy of the current one.
@@ -51,6 +52,7 @@ def find_store(
     :param image: the image that it is about, if there is one yet
     :param owner: the entity that the image belongs to
     :param mapper: the mapper of the image, where there is no image yet
+    :param key: what its file is called, if the image is about to name another
     :param prefer_known: whether the store that the image was attached with goes before the current one
     :returns: the store given; else the current one; else the one that the image was attached with; else the session's
         default; else the default of :func:`~sqlalchemy_imageattach.entity.image_attachment`
@@ -60,12 +62,12 @@ def find_store(
     check_store("store", store)
     if not isinstance(store, LocalProxyStore):
         return store
-    if prefer_known and (known := known_store(image)) is not None:
+    if prefer_known and (known := known_store(image, owner, key)) is not None:
         return known
     current = store.store_behind()
     if current is not None:
         return current
-    default = known_store(image) or _default_store(image, owner, mapper)
+    default = known_store(image, owner, key) or _default_store(image, owner, mapper)
     if default is None:
         raise ContextError(
             "no store is known; pass store=..., wrap the code in store_context(store), or give a default: "
@@ -118,15 +120,16 @@ def remember_detached(session: Session, entity: Any) -> None:
         _of_detached[state] = store
 
 
-def known_store(image: Any) -> Store | None:
+def known_store(image: Any, owner: Any = None, key: FileKey | None = None) -> Store | None:
     attachment = pending_file_of(image)
     if attachment is not None:
         return attachment.store
-    if image is None:
-        return None
-    session = object_session(image)
+    entity = owner if image is None else image
+    session = None if entity is None else object_session(entity)
     stores: dict[FileKey, Store] = {} if session is None else session.info.get(STORES_KEY, {})
-    return stores.get(FileKey.of(image)) if stores else None
+    if not stores or (key is None and image is None):
+        return None
+    return stores.get(key or FileKey.of(image))
 
 
 def _default_store(image: Any, owner: Any, mapper: Mapper[Any] | None) -> Store | None:
