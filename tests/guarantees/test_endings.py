@@ -157,6 +157,26 @@ def test_a_savepoint_that_was_released_into_one_that_is_rolled_back(connection, 
     agree(RED)
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_savepoint_that_a_listener_begins_anew_whenever_one_ends(connection, user_id, store, agree, end):
+    transaction = connection.begin()
+    with Session(connection, info={"image_store": store}) as session:
+
+        @event.listens_for(session, "after_transaction_end")
+        def begin_anew(session, ended):
+            if ended.nested and not ended.parent.nested:
+                session.begin_nested()
+
+        session.begin_nested()
+        for blob in (GREEN, BLUE):
+            replace(session, user_id, blob)
+            session.commit()
+            assert blob in stored(store).values()
+    getattr(transaction, end)()
+    connection.close()
+    agree(BLUE if end == "commit" else RED)
+
+
 def test_a_connection_of_its_own_that_begins_with_the_session(engine, connection, user_id, store, agree):
     with Session(connection, info={"image_store": store}) as session:
         replace(session, user_id, GREEN)

@@ -251,7 +251,12 @@ def _find_ledger(session: Session) -> Ledger | None:
 
 
 def _innermost(session: Session) -> SessionTransaction | None:
-    return session.get_nested_transaction() or session.get_transaction()
+    root, savepoint = session.get_transaction(), session.get_nested_transaction()
+    outermost = savepoint
+    while outermost is not None and outermost.parent is not None:
+        outermost = outermost.parent
+    # One that a listener has begun while the root transaction was ending is still said to be there when that is gone.
+    return savepoint if outermost is root else root
 
 
 def _boundary(transaction: SessionTransaction | None) -> SessionTransaction | None:
@@ -275,6 +280,9 @@ def before_commit(session: Session) -> None:
 
 def after_commit(session: Session) -> None:
     ledger, transaction = _find_ledger(session), _innermost(session)
+    # A listener may have begun a savepoint in the transaction that commits.
+    while transaction is not None and transaction.is_active:
+        transaction = transaction.parent
     if ledger is not None and transaction is not None:
         ledger.mark_committed(transaction)
 
