@@ -6,7 +6,7 @@
 #   make check   linter, formatter, type checkers
 #   make corpus  the pictures of Pillow's own tests, 64 MB, for which a test of ours waits
 #   make docs    the documentation, in docs/_build
-#   make bench   the benchmarks                make soak     the long form of the randomised tests
+#   make bench   the figures of docs/speed.md  make soak     the long form of the randomised tests
 #   make mutants ARGS='serving 40'             40 small faults in a room, and which of them no test notices
 #
 # Another Python or SQLAlchemy:  make test PYTHON=python3.13 SQLALCHEMY=2.0 VENV=.venv-3.13
@@ -55,8 +55,9 @@ check: $(dev)
 docs: $(dev)
 	$(bin)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 
+# Each rival gets an environment of its own in .venv-rivals.  On a busy machine: make bench ARGS=--anyway
 bench: $(dev) $(VENV)/.bench
-	for benchmark in benchmarks/[!_]*.py; do $(bin)/python $$benchmark || exit 1; done
+	$(bin)/python benchmarks/figures.py $(ARGS)
 
 mutants: $(dev) $(azurite) $(VENV)/mutants/.made
 	IMAGEATTACH_PYTHON=$(abspath $(bin))/python $(VENV)/mutants/bin/python tests/mutants.py $(ARGS)
@@ -103,6 +104,7 @@ lock:
 	$(compile) -c requirements/build.txt --all-extras --no-emit-package sqlalchemy-imageattach pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(compile) -c requirements/dev.txt --no-emit-package sqlalchemy-imageattach pyproject.toml requirements/demo.in -o requirements/demo.txt
 	$(compile) -c requirements/dev.txt --no-emit-package sqlalchemy requirements/bench.in -o requirements/bench.txt
+	for rival in requirements/rivals/*.in; do $(compile) $$rival -o $${rival%.in}.txt || exit 1; done
 	$(compile) requirements/mutants.in -o requirements/mutants.txt
 	$(compile) requirements/original.in -o requirements/original.txt
 	$(compile) --no-deps requirements/photos.in -o requirements/photos.txt
@@ -112,4 +114,4 @@ lock:
 	cd tests/azurite && npm update --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 clean:
-	rm -rf $(VENV) .corpus tests/azurite/node_modules docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-rivals .corpus tests/azurite/node_modules docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -88,13 +88,15 @@ def store(folder: Path, size: int) -> None:
 
 
 @contextmanager
-def running(name: str, folder: Path, run: Path) -> Iterator[str]:
-    """Run one side; yields its URL."""
+def running(name: str, folder: Path, run: Path, python: str | None = None) -> Iterator[str]:
+    """Run one side, by the interpreter of its environment; yields its URL."""
     module = re.sub(r"\W", "_", f"side {name}")
     (run / f"{module}.py").write_text(APPLICATIONS[name].format(folder=str(folder), original=str(run / "original.whl")))
     server = UVICORN if name in {"ours, ASGI", "Starlette"} else GUNICORN
     port = free_port()
-    with listening([sys.executable, *(part.format(port=port) for part in server), f"{module}:application"], port, run):
+    with listening(
+        [python or sys.executable, *(part.format(port=port) for part in server), f"{module}:application"], port, run
+    ):
         yield f"http://127.0.0.1:{port}/{OURS}"
 
 
@@ -117,6 +119,7 @@ def free_port() -> int:
 def listening(command: list[str], port: int, run: Path) -> Iterator[None]:
     """Run a server for a block, which begins when it listens."""
     process = subprocess.Popen(command, cwd=run)
+    _listening.append(process.pid)
     try:
         while True:
             with socket.socket() as client:
@@ -129,6 +132,14 @@ def listening(command: list[str], port: int, run: Path) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait()
+
+
+_listening: list[int] = []
+
+
+def listening_process() -> int:
+    """The server that was started last."""
+    return _listening[-1]
 
 
 def requests_a_second(url: str, seconds: int = 1) -> float:
