@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Table, create_engine, event, select
+from sqlalchemy import Column, ForeignKey, String, Table, create_engine, event, func, select, text
 from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column, relationship
 
@@ -100,6 +100,53 @@ def test_an_owner_that_is_deleted_gets_no_picture_any_more(session, base, user, 
     session.commit()
     assert not session.scalars(select(base.Picture)).all()
     assert not keys(store)
+
+
+class Hidden(DeclarativeBase):
+    pass
+
+
+class Owner(Hidden):
+    __tablename__ = "owner"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    picture = image_attachment("OwnedPicture")
+
+
+class OwnedPicture(Hidden, Image):
+    __tablename__ = "owned_picture"
+    owner_id: Mapped[int] = mapped_column(ForeignKey("owner.id"), primary_key=True)
+    deleted_at: Mapped[str | None] = mapped_column(String(20))
+    caption: Mapped[str] = mapped_column(String(20), default=lambda: "none")
+    rank: Mapped[int] = mapped_column(default=1, onupdate=2)
+    place: Mapped[str] = mapped_column(String(20), server_default="it's here")
+    seen: Mapped[int] = mapped_column(server_default=text("3"))
+    long: Mapped[int] = mapped_column(default=func.abs(-4))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql", "mariadb"], indirect=True)
+def test_an_image_of_the_same_size_has_nothing_of_the_row_that_it_takes_over(database_url, store):
+    engine = create_engine(database_url)
+    Hidden.metadata.create_all(engine)
+    with Session(engine, info={"image_store": store}) as session:
+        owner = Owner()
+        session.add(owner)
+        said = {"deleted_at": "now", "caption": "old", "rank": 5, "place": "there", "seen": 6, "long": 7}
+        owner.picture.from_blob(picture(), extra_kwargs=said)
+        session.commit()
+        owner.picture.from_blob(picture(color=5))
+        session.commit()
+        new = owner.picture.original
+        assert {name: getattr(new, name) for name in said} == {
+            "deleted_at": None,
+            "caption": "none",
+            "rank": 1,
+            "place": "it's here",
+            "seen": 3,
+            "long": 4,
+        }
+        assert new.make_blob() == picture(color=5)
+    Hidden.metadata.drop_all(engine)
+    engine.dispose()
 
 
 def test_images_of_concrete_classes(session, store):

@@ -31,6 +31,7 @@ from ..naming import FileKey, new_revision
 from .info_keys import FLUSH_KEY
 from .ledger import ledger_of
 from .pending import attach_copy, pending_file_of
+from .rows.defaults import say_defaults
 from .rows.locking import CurrentFile, Identity, lock_deleted, lock_rows
 from .rows.place import stand_in
 from .rows.replacing import Locked, replace_all
@@ -111,6 +112,7 @@ class _Flush:
         if context.is_deleted(known):
             if self.doom(connection, known):
                 self._replaced[state] = known
+                say_defaults(state)
                 return
             context.remove_state_actions(known)
         elif lock_rows(connection, known.mapper, [known.key[1]]):
