@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, cast
 
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session
 
 from . import imaging
 from .bulk.arguments import check_callback, check_one_database, image_mapper
@@ -96,7 +96,7 @@ class Finding:
 
 
 def verify(
-    session: Session | Sequence[Session],
+    session: Session | scoped_session[Any] | Sequence[Session | scoped_session[Any]],
     declarative_base: Any,
     store: Store,
     *,
@@ -143,7 +143,7 @@ def verify(
 
 
 def sweep(
-    session: Session | Sequence[Session],
+    session: Session | scoped_session[Any] | Sequence[Session | scoped_session[Any]],
     declarative_base: Any,
     store: Store,
     older_than: datetime.timedelta = DEFAULT_GRACE,

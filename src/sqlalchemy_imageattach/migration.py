@@ -26,7 +26,7 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from .bulk.arguments import (
     check_callback,
@@ -81,7 +81,7 @@ class MigrationPlan(Iterable[Image]):
 
 
 def migrate(
-    session: Session | Sequence[Session],
+    session: Session | scoped_session[Any] | Sequence[Session | scoped_session[Any]],
     declarative_base: Any,
     source: Store,
     destination: Store,
@@ -134,7 +134,7 @@ def migrate(
 
 
 def migrate_class(
-    session: Session | Sequence[Session],
+    session: Session | scoped_session[Any] | Sequence[Session | scoped_session[Any]],
     cls: type[Image],
     source: Store,
     destination: Store,

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from sqlalchemy import Column, ForeignKey, String, Table, create_engine, event, func, select, text
 from sqlalchemy.ext.declarative import ConcreteBase
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, column_property, mapped_column, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    column_property,
+    mapped_column,
+    relationship,
+    scoped_session,
+    sessionmaker,
+)
 
 from models import picture
-from sqlalchemy_imageattach.audit import verify
+from sqlalchemy_imageattach.audit import sweep, verify
+from sqlalchemy_imageattach.bulk import key_ranges
 from sqlalchemy_imageattach.entity import Image, image_attachment
+from sqlalchemy_imageattach.migration import migrate
+from sqlalchemy_imageattach.stores.memory import MemoryStore
+from sqlalchemy_imageattach.tasks import enqueue
 
 
 @pytest.fixture
@@ -183,3 +198,22 @@ def test_images_of_concrete_classes(session, store):
     session.delete(user)
     session.commit()
     assert not keys(store)
+
+
+def test_a_registry_of_sessions_is_taken_for_its_session(session, base, user, store):
+    registry = scoped_session(sessionmaker(session.get_bind(), info={"image_store": store}))
+    called = []
+    enqueue(registry, partial(called.append, "committed"))
+    registry.add(base.User())
+    registry.commit()
+    session.commit()
+    assert called == ["committed"]
+    assert not list(verify(registry, base, store))
+    assert len(list(key_ranges(registry, base.Picture, 1))) == 2
+    registry.remove()
+    assert sweep([registry], base, store).files == 0
+    registry.remove()
+    another = MemoryStore()
+    migrate(registry, base, store, another).execute()
+    assert sorted(keys(another)) == sorted(keys(store))
+    registry.remove()

@@ -13,11 +13,12 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.ext.horizontal_shard import ShardedSession
-from sqlalchemy.orm import Mapper, Session, registry
+from sqlalchemy.orm import Mapper, Session, registry, scoped_session
 
 from ..entity import Image
 from ..transactions.rows.instances import writing
 from ..transactions.rows.tables import is_of_tables
+from ..transactions.sessions import session_behind
 from .keys import ALL_KEYS, KeyRange
 
 __all__ = (
@@ -34,7 +35,9 @@ __all__ = (
 _TRANSLATION = "schema_translate_map"
 
 
-def sessions_of(session: Session | Sequence[Session], mappers: Sequence[Mapper[Any]]) -> Sequence[Session]:
+def sessions_of(
+    session: Session | scoped_session[Any] | Sequence[Session | scoped_session[Any]], mappers: Sequence[Mapper[Any]]
+) -> Sequence[Session]:
     """Find out which databases are meant.
 
     :param session: one session, which sees all rows; or a list of sessions, which see them together
@@ -46,11 +49,8 @@ def sessions_of(session: Session | Sequence[Session], mappers: Sequence[Mapper[A
     if isinstance(session, list | tuple):
         if not session:
             raise ValueError("expected at least one session, got an empty list")
-        for each in session:
-            _check_session(each)
-        return session
-    _check_session(session)
-    assert isinstance(session, Session)
+        return [_checked(each) for each in session]
+    session = _checked(session)
     for mapper in mappers:
         if _translates_schemas(session, mapper):
             raise ValueError(
@@ -60,17 +60,19 @@ def sessions_of(session: Session | Sequence[Session], mappers: Sequence[Mapper[A
     return [session]
 
 
-def _check_session(session: Any) -> None:
+def _checked(session: Any) -> Session:
+    session = session_behind(session)
     if not isinstance(session, Session):
         raise TypeError(
-            f"expected an instance of sqlalchemy.orm.Session as session, got {session!r}; of a scoped_session pass what"
-            " it returns when it is called, and to an AsyncSession's go by its run_sync()"
+            f"expected an instance of sqlalchemy.orm.Session as session, got {session!r}; to an AsyncSession's go"
+            " by its run_sync()"
         )
     if isinstance(session, ShardedSession):
         raise ValueError(
             "expected a session that sees the images of all shards, got a ShardedSession, which reads one at a time;"
             " pass a list of sessions, one for each shard, as [Session(engine), ...]"
         )
+    return session
 
 
 def _translates_schemas(session: Session, mapper: Mapper[Any]) -> bool:

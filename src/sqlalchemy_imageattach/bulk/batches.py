@@ -21,13 +21,14 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, func, inspect
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from ..concurrency import outcome_of
 from ..entity import Image
 from ..naming import FileKey
 from ..transactions.rows.instances import writing
 from ..transactions.rows.tables import TableRow, TableRows, any_of
+from ..transactions.sessions import session_behind
 from .arguments import image_mapper
 from .keys import ALL_KEYS, KeyRange, within
 
@@ -145,7 +146,7 @@ def in_session(session: Session, image: Any) -> Any:
     return image
 
 
-def key_ranges(session: Session, cls: type[Image], size: int) -> Iterator[KeyRange]:
+def key_ranges(session: Session | scoped_session[Any], cls: type[Image], size: int) -> Iterator[KeyRange]:
     """Split the rows of an image class into ranges of keys, of so many rows each, for several processes.
 
     The database steps over the index of the primary key from one boundary to the next; no row is sent.  The first range
@@ -171,7 +172,7 @@ def key_ranges(session: Session, cls: type[Image], size: int) -> Iterator[KeyRan
         raise TypeError(f"expected an integer as size, got {size!r}")
     if size < 1:
         raise ValueError(f"expected a size of at least 1, got {size}")
-    return _key_ranges(session, mapper, size)
+    return _key_ranges(session_behind(session), mapper, size)
 
 
 def _key_ranges(session: Session, mapper: Mapper[Any], size: int) -> Iterator[KeyRange]:

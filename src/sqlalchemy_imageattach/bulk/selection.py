@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from ..concurrency import outcome_of
 from ..entity import Image
@@ -48,7 +48,7 @@ class Selection:
 
     def __init__(
         self,
-        session: Session | Sequence[Session],
+        session: Session | scoped_session[Any] | Sequence[Session | scoped_session[Any]],
         declarative_base: Any,
         store: Store,
         on_progress: Callable[[Step, int], object] | None,

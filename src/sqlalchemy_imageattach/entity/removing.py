@@ -20,6 +20,7 @@ from sqlalchemy import Column
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from ..transactions.rows.replacing import delete_images
+from ..transactions.sessions import session_behind
 from .image import Image
 
 __all__ = ("check_update", "delete_at_once")
@@ -38,7 +39,7 @@ def delete_at_once(session: Session | scoped_session[Any] | None, images: Sequen
     :returns: how many these are
     """
     if session is not None:
-        at_hand: Session = session() if isinstance(session, scoped_session) else session
+        at_hand = session_behind(session)
         delete_images(at_hand, images)
         at_hand.flush()
     return len(images)

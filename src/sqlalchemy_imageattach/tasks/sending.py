@@ -16,10 +16,11 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session
 
 from ..transactions.info_keys import FAILED_SEND_KEY
 from ..transactions.ledger import ledger_of
+from ..transactions.sessions import session_behind
 
 try:
     from celery.canvas import Signature
@@ -43,7 +44,7 @@ class FailedSend(NamedTuple):
     error: BaseException
 
 
-def enqueue(session: Session, signature: Any) -> None:
+def enqueue(session: Session | scoped_session[Any], signature: Any) -> None:
     """Send a task when the session's transaction has committed, and only then.
 
     It may be any task of the application's, or a group or chain of them; with another queue than Celery, or none, it is
@@ -63,10 +64,11 @@ def enqueue(session: Session, signature: Any) -> None:
     >>> session.commit()
     committed
     """
+    session = session_behind(session)
     if not isinstance(session, Session):
         raise TypeError(
-            f"session must be an instance of sqlalchemy.orm.Session, not {session!r}; of a scoped_session pass what it"
-            " returns when it is called, and of an AsyncSession its sync_session"
+            f"expected an instance of sqlalchemy.orm.Session as session, got {session!r}; of an AsyncSession pass its"
+            " sync_session"
         )
     report = session.info.get(FAILED_SEND_KEY)
     if Signature is not None and isinstance(signature, Signature):

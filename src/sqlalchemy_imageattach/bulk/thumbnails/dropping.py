@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import not_, or_
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from ...store import Store
 from ...transactions.which_store import find_store
@@ -23,7 +23,7 @@ _DELETE_AT = 100
 
 
 def drop_thumbnails(
-    session: Session | Sequence[Session],
+    session: Session | scoped_session[Any] | Sequence[Session | scoped_session[Any]],
     declarative_base: Any,
     store: Store,
     *,

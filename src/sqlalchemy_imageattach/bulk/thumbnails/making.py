@@ -9,7 +9,7 @@ from os import PathLike
 from typing import Any, NamedTuple
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from ...concurrency import side_by_side
 from ...entity import Image
@@ -48,7 +48,7 @@ class Made(_Thumbnails):
 
 
 def make_thumbnails(
-    session: Session | Sequence[Session],
+    session: Session | scoped_session[Any] | Sequence[Session | scoped_session[Any]],
     declarative_base: Any,
     store: Store,
     *,
