@@ -5,11 +5,12 @@ manager and an iterator over lines, and :func:`spooled` gives it random access. 
 
 - a proxy adds nothing between the caller and the bytes: no buffer, no copy;
 - only :func:`spooled` copies, and past :data:`SPOOL_SIZE` it copies to disk, never into memory;
+- a :class:`SealedFile` never changes, so that a store may give it a name instead of writing its bytes a second time;
 - a file that :func:`write_aside` writes is whole, or is what it was.
 """
 
 # The functions of `os`, since pathlib objects would be a third of the cost of storing a small file.
-# ruff: noqa: PTH105, PTH107, PTH118, PTH120
+# ruff: noqa: PTH105, PTH107, PTH112, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -32,12 +33,15 @@ __all__ = (
     "SPOOL_SIZE",
     "FileProxy",
     "ReusableFileProxy",
+    "SealedFile",
     "SeekableFileProxy",
     "bytes_left",
     "create_file",
     "debris_name",
     "is_on_disk",
+    "is_sealed",
     "is_seekable",
+    "link_file",
     "seekable",
     "send",
     "spooled",
@@ -184,13 +188,56 @@ def create_file(path: str) -> int:
     return os.open(path, _CREATE_FLAGS, 0o666)
 
 
+class SealedFile(io.FileIO):
+    """A temporary file that has all of its bytes, opened for reading.
+
+    :param path: the file
+    :param names: how many names it has on the disk: none, or the one of a temporary file
+    """
+
+    def __init__(self, path: str, names: int) -> None:
+        super().__init__(path, "rb")
+        self.names = names
+
+
+def is_sealed(file: IO[bytes]) -> bool:
+    """Whether a file may be given a name, instead of being copied.
+
+    What a store has already may not: each file of a store is damaged and mended alone.
+
+    :param file: any file
+    :returns: true for a :class:`SealedFile` that no store has, and of which nothing was read
+    """
+    raw = getattr(file, "raw", None)
+    return type(raw) is SealedFile and file.tell() == 0 and os.fstat(raw.fileno()).st_nlink == raw.names
+
+
+def link_file(file: IO[bytes], path: str) -> int:
+    """Give a sealed file another name, by which it stays.
+
+    :param file: a file for which :func:`is_sealed` is true
+    :param path: the name, which must not be there
+    :returns: a descriptor of it, for reading
+    :raises FileNotFoundError: when the folder of ``path`` is not there
+    :raises OSError: when the bytes have to be copied: it is on another file system, or that knows no such thing
+    """
+    try:
+        # What has no name is reached by its descriptor. With src_dir_fd, Python follows that link.
+        os.link(f"/proc/self/fd/{file.fileno()}", path, src_dir_fd=file.fileno())
+    except FileNotFoundError:
+        if os.path.isdir(os.path.dirname(path)):
+            raise OSError(errno.EXDEV, "it had a name before, and may have no other", path) from None
+        raise
+    return os.dup(file.fileno())
+
+
 def is_on_disk(file: IO[bytes]) -> bool:
     """Whether a file is just what its descriptor is, and not a pipe, or, say, the uncompressed content of it.
 
     :param file: any file
     :returns: true for what ``open(path, "rb")`` returns
     """
-    if not (type(file) is io.BufferedReader and type(file.raw) is io.FileIO):
+    if not (type(file) is io.BufferedReader and type(file.raw) in (io.FileIO, SealedFile)):
         return False
     return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
@@ -212,20 +259,30 @@ def bytes_left(file: IO[bytes]) -> int | None:
 
 def _send_within_kernel(file: IO[bytes], descriptor: int) -> int:
     begin = at = file.tell()
-    try:
-        while count := os.sendfile(descriptor, file.fileno(), at, 1 << 30):
-            at += count
-    except (AttributeError, OSError) as error:
-        # Not on this system, or not between these two.
-        if at != begin or (isinstance(error, OSError) and error.errno not in _CANNOT_SEND):
-            raise
+    # The first shares the blocks of the disk where the file system can.
+    for send_some in (_copy_range, _send_some):
+        try:
+            while count := send_some(file.fileno(), descriptor, at):
+                at += count
+        except (AttributeError, OSError) as error:
+            # Not on this system, or not between these two.
+            if at != begin or (isinstance(error, OSError) and error.errno not in _CANNOT_SEND):
+                raise
     file.seek(at)
     return at - begin
 
 
+def _copy_range(source: int, destination: int, offset: int) -> int:
+    return os.copy_file_range(source, destination, 1 << 30, offset)
+
+
+def _send_some(source: int, destination: int, offset: int) -> int:
+    return os.sendfile(destination, source, offset, 1 << 30)
+
+
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
-_CANNOT_SEND = {errno.EINVAL, errno.ENOSYS, errno.ENOTSOCK, errno.EOPNOTSUPP}
+_CANNOT_SEND = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSOCK, errno.EOPNOTSUPP, errno.EXDEV}
 
 
 class FileProxy(Iterator[bytes]):

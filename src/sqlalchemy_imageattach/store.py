@@ -238,6 +238,14 @@ class Store:
         """
         return datetime.datetime.now(datetime.UTC)
 
+    def spool_folder(self) -> str | None:
+        """Tell where large files should wait for :meth:`put_file`; optional.
+
+        :returns: by default ``None``, for the system's temporary folder; a folder on the file system of the store, so
+            that a file can be linked into it instead of written again
+        """
+        return None
+
     # The same by key, for the layers above.
 
     def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:

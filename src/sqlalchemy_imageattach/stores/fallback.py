@@ -98,6 +98,9 @@ class FallbackStore(LayeredStore):
                     remove = partial(self.delete_key, file.key)
                     yield StoredFile(file.name, file.size, file.modified, file.key, remove)
 
+    def spool_folder(self) -> str | None:
+        return self.new.spool_folder()
+
     def now(self) -> datetime.datetime:
         # Of two clocks the one that makes files younger.
         return min(self.new.now(), self.old.now())

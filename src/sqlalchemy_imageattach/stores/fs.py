@@ -12,7 +12,7 @@ It must always be true that
 """
 
 # The functions of `os`, since pathlib objects would be a third of the cost of storing a small file.
-# ruff: noqa: PTH100, PTH102, PTH106, PTH107, PTH116, PTH120, PTH123
+# ruff: noqa: PTH100, PTH102, PTH106, PTH107, PTH112, PTH116, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ except ImportError:  # on Windows, where several processes may make the same fil
     fcntl = None  # type: ignore[assignment]
 
 from ..exc import ImageNotFoundError, StoreError
-from ..file import DEBRIS, create_file, debris_name, send, write_aside
+from ..file import DEBRIS, create_file, debris_name, is_sealed, link_file, send, write_aside
 from ..naming import (
     FileKey,
     folder_of_variants,
@@ -113,7 +113,8 @@ class BaseFileSystemStore(KeyStore):
         path = self._path(name_of(key))
         changed: list[str] = []
         try:
-            write_aside(path, partial(send, file), sync=self.sync, create=partial(_create, changed))
+            if not self._link(path, file, changed):
+                write_aside(path, partial(send, file), sync=self.sync, create=partial(_create, changed, create_file))
             if self.sync:
                 for each in (_parent(path), *changed):
                     _sync_folder(each)
@@ -122,6 +123,15 @@ class BaseFileSystemStore(KeyStore):
                 raise
             reason = error.strerror or str(error)
             raise StoreError(error.errno or errno.EIO, f"{self!r} could not store a file: {reason}", path) from error
+
+    def _link(self, path: str, file: IO[bytes], changed: list[str]) -> bool:
+        """Store a temporary file of this file system: it lacks a name, and the time at which it was stored."""
+        if is_sealed(file):
+            with contextlib.suppress(OSError):
+                create = partial(_create, changed, partial(link_file, file))
+                write_aside(path, os.utime, sync=self.sync, create=create)
+                return True
+        return False
 
     def read(self, key: FileKey) -> IO[bytes]:
         path = self._path(name_of(key))
@@ -181,6 +191,13 @@ class BaseFileSystemStore(KeyStore):
             with contextlib.suppress(OSError):
                 # Only if nothing was put.
                 os.rmdir(folder)
+
+    def spool_folder(self) -> str | None:
+        folder = self._folder
+        # The folder of a store is made with its first file.
+        while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+            folder = os.path.dirname(folder)
+        return folder
 
     def now(self) -> datetime.datetime:
         """Tell the time by the clock that dates the files: of a folder on another machine, that of the machine.
@@ -361,11 +378,11 @@ def _parent(path: str) -> str:
     return path.rpartition("/")[0] or os.path.dirname(path)
 
 
-def _create(changed: list[str], path: str) -> int:
-    """Open a new file for writing, and make the folders above it; add the folders that got a new entry."""
+def _create(changed: list[str], create: Callable[[str], int], path: str) -> int:
+    """Make a new file, and the folders above it; add the folders that got a new entry."""
     for _ in range(_ATTEMPTS):
         try:
-            return create_file(path)
+            return create(path)
         except FileNotFoundError:
             with contextlib.suppress(FileNotFoundError):
                 changed += _make_folders(_parent(path))

@@ -64,6 +64,9 @@ class RoutingStore(LayeredStore):
     def alone(self, key: FileKey) -> AbstractContextManager[None]:
         return self.store_of(key).alone(key)
 
+    def spool_folder(self) -> str | None:
+        return self.default.spool_folder()
+
     def now(self) -> datetime.datetime:
         # Of several clocks the one that makes files younger.
         return min(store.now() for store in self._stores())

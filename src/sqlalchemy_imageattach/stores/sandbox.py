@@ -117,6 +117,9 @@ class SandboxStore(LayeredStore, Generic[S]):
             if file.key is not None and file.key not in overridden:
                 yield self._listed(file, file.key)
 
+    def spool_folder(self) -> str | None:
+        return self.overriding.spool_folder()
+
     def now(self) -> datetime.datetime:
         # Of two clocks the one that makes files younger.
         return min(self.underlying.now(), self.overriding.now())

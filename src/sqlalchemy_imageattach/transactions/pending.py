@@ -26,7 +26,7 @@ from typing import IO, Any, ClassVar, cast
 from sqlalchemy.orm import Session, SessionTransaction
 
 from ..exc import InvalidImageError
-from ..file import SPOOL_SIZE, is_on_disk, send
+from ..file import SPOOL_SIZE, SealedFile, create_file, debris_name, is_on_disk, send
 from ..store import Store
 from .info_keys import LET_GO_KEY
 from .rows.place import ImageSetRef
@@ -58,7 +58,7 @@ class PendingFile:
     def __init__(self, store: Store, content: bytes | _TemporaryFile | None) -> None:
         self._content: bytes | _TemporaryFile | None = None
         if isinstance(content, bytes) and not _memory.take(len(content)):
-            spool = _TemporaryFile()
+            spool = _TemporaryFile(store)
             spool.file.write(content)
             spool.seal()
             content = spool
@@ -92,9 +92,11 @@ class PendingFile:
         :raises InvalidImageError: when there are more
         :raises TypeError: when the file gives text
         """
-        if is_on_disk(file) and os.fstat(file.fileno()).st_size - file.tell() > SPOOL_SIZE:
+        expected = os.fstat(file.fileno()).st_size - file.tell() if is_on_disk(file) else 0
+        if expected > SPOOL_SIZE:
             return cls._of_file_on_disk(store, file, max_bytes)
-        chunk = file.read(min(CHUNK_SIZE, max_bytes + 1))
+        # Of a file on disk, that is all of it.
+        chunk = file.read(min(max(expected, CHUNK_SIZE), max_bytes + 1))
         if not isinstance(chunk, (bytes, bytearray, memoryview)):  # pyright: ignore[reportUnnecessaryIsInstance]
             kind = type(chunk).__name__
             raise TypeError(f"expected a file opened in binary mode, whose read() gives bytes, not {kind}")
@@ -105,7 +107,7 @@ class PendingFile:
             if size > max_bytes:
                 raise _too_many_bytes(max_bytes)
             if spool is None and size > SPOOL_SIZE:
-                spool = _TemporaryFile()
+                spool = _TemporaryFile(store)
                 spool.file.writelines(chunks)
                 chunks.clear()
             if spool is None:
@@ -122,7 +124,7 @@ class PendingFile:
     def _of_file_on_disk(cls, store: Store, file: IO[bytes], max_bytes: int) -> PendingFile:
         if os.fstat(file.fileno()).st_size - file.tell() > max_bytes:
             raise _too_many_bytes(max_bytes)
-        spool = _TemporaryFile()
+        spool = _TemporaryFile(store)
         send(file, spool.file.fileno())
         spool.seal()
         return cls(store, spool)
@@ -187,19 +189,21 @@ class _TemporaryFile:
 
     The first ones have a descriptor and no name, so that even a killed process leaves nothing.  A session may hold
     thousands, and a process only so many descriptors: later ones are closed and have a name in this process' folder.
+
+    :param store: the store that its bytes are for, on whose file system it should be
     """
 
     _open: ClassVar[weakref.WeakSet[_TemporaryFile]] = weakref.WeakSet()
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
         self._path: Path | None = None
         if _DESCRIPTORS.is_dir() and not self.are_many():
-            self.file: IO[bytes] = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115
+            self.file: IO[bytes] = _without_name(store.spool_folder())
             weakref.finalize(self, self.file.close)
             self._open.add(self)
         else:
-            descriptor, name = tempfile.mkstemp(dir=spool_folder())
-            self.file, self._path = os.fdopen(descriptor, "w+b"), Path(name)
+            self._path = Path(spool_folder(), debris_name())
+            self.file = os.fdopen(create_file(str(self._path)), "wb")
             weakref.finalize(self, _remove, self.file, self._path, os.getpid())
 
     @classmethod
@@ -215,7 +219,18 @@ class _TemporaryFile:
             self.file.close()
 
     def open(self) -> IO[bytes]:
-        return (self._path or _DESCRIPTORS / str(self.file.fileno())).open("rb")
+        if self._path is not None:
+            return io.BufferedReader(SealedFile(str(self._path), names=1))
+        return io.BufferedReader(SealedFile(str(_DESCRIPTORS / str(self.file.fileno())), names=0))
+
+
+def _without_name(folder: str | None) -> IO[bytes]:
+    """Make a file that has no name yet, in a folder where it may get one, or else wherever there is room."""
+    if folder is not None and hasattr(os, "O_TMPFILE"):
+        with contextlib.suppress(OSError):
+            # 0o666 less the umask, as a store makes its files.
+            return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666), "w+b")
+    return cast("IO[bytes]", tempfile.TemporaryFile())
 
 
 def watch_let_go(session: Session, entity: Any) -> None:
