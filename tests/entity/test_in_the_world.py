@@ -984,7 +984,11 @@ def test_a_date_that_is_none_is_read(session, B, ada, engine):
     assert ada.picture.original
 
 
-@pytest.mark.parametrize("value", ["", b"bytes", 5], ids=["a form's empty text", "bytes", "a number"])
+@pytest.mark.parametrize(
+    "value",
+    ["", "x", b"bytes", 5, io.BytesIO(b"bytes"), object(), [5], [b"bytes"], {"picture": 5}],
+    ids=["empty text", "text", "bytes", "number", "file", "object", "numbers", "list of bytes", "dictionary"],
+)
 def test_what_is_assigned_and_is_no_image_is_answered_with_what_to_call(session, engine, store, B, ada, value):
     with pytest.raises(TypeError, match=r"from_file\(\).*delete\(\)"):
         ada.picture = value

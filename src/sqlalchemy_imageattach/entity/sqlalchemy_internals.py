@@ -7,12 +7,13 @@ few private names that it takes.  ``tests/entity/test_sqlalchemy_internals.py`` 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.orm import Query, Session
+from sqlalchemy.orm.base import LoaderCallableStatus
 from sqlalchemy.orm.collections import CollectionAdapter
 
 __all__ = ("answer_from_memory", "is_adapted", "is_flushing", "savepoints_of", "take_none_for_empty")
@@ -99,7 +100,7 @@ def _that_takes_none(kind: Any) -> Any:
     def assign(self: Any, state: Any, dict_: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
         if value is None:
             value = []
-        elif isinstance(value, (str, bytes, int)):
+        elif value is not LoaderCallableStatus.DONT_SET and not _may_be_images(value):
             raise TypeError(
                 f"expected None or a list of images as {self.key}, got {value!r:.60}; attach an image by from_file(), "
                 "remove all of them by delete()"
@@ -107,6 +108,12 @@ def _that_takes_none(kind: Any) -> Any:
         return kind.set(self, state, dict_, value, *args, **kwargs)
 
     return type(kind.__name__, (kind,), {"__slots__": (), "set": assign, "takes_none": True})
+
+
+def _may_be_images(value: Any) -> bool:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
+        return False
+    return all(hasattr(each, "_sa_instance_state") for each in value)
 
 
 def savepoints_of(connection: Connection) -> set[str]:

@@ -127,9 +127,9 @@ def known_store(image: Any, owner: Any = None, key: FileKey | None = None) -> St
     entity = owner if image is None else image
     session = None if entity is None else object_session(entity)
     stores: dict[FileKey, Store] = {} if session is None else session.info.get(STORES_KEY, {})
-    if not stores or (key is None and image is None):
-        return None
-    return stores.get(key or FileKey.of(image))
+    if stores and key is None and image is not None:
+        key = FileKey.of(image)
+    return None if key is None else stores.get(key)
 
 
 def _default_store(image: Any, owner: Any, mapper: Mapper[Any] | None) -> Store | None:
