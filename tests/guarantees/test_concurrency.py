@@ -18,6 +18,7 @@ from typing import Any
 import PIL.Image
 import pytest
 from hypothesis import settings
+from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
@@ -177,3 +178,30 @@ def _test_one_thumbnail_for_all(engine: Any, store: FileSystemStore) -> None:
     with Session(engine) as session:
         assert session.query(UserPicture).count() == 2 * len(users)
         assert list(verify(session, Base, store, probe=True)) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_who_deletes_an_owner_deletes_what_another_transaction_has_just_attached(database_url, engine, store):
+    (user_id,) = fill(engine, store, 1)
+
+    def delete() -> None:
+        with Session(engine, info={"image_store": store}) as session:
+            session.delete(session.get_one(User, user_id))
+            session.commit()
+
+    waiting = text(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' LIMIT 1"
+    )
+    onlooker = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with ThreadPoolExecutor(1) as pool, Session(engine, info={"image_store": store}) as session:
+        session.get_one(User, user_id).picture.from_blob(picture(80, 48))
+        session.flush()
+        deletion = pool.submit(delete)
+        with onlooker.connect() as connection:
+            while not connection.execute(waiting).first() and not deletion.done():
+                pass
+        session.commit()
+        deletion.result()
+    with Session(engine) as session:
+        assert not session.query(User).count()
+        assert list(verify(session, Base, store)) == []

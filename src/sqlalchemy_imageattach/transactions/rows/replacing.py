@@ -60,7 +60,6 @@ def replace_all(session: Session) -> Locked:
     """
     deleted, dirty = session.deleted, session.dirty
     emptied = _replaced(session, deleted)
-    owners = [inspect(each.place.owner) for each in emptied.values() if inspect(each.place.owner).persistent]
     gone, moving = _changes(session.new, deleted, dirty)
     for each in itertools.chain(_deleted_with_owners(deleted), _left(session, gone)):
         if not any(_key(place) in emptied for place in (each.place, each.place._replace(values=()))):
@@ -68,7 +67,9 @@ def replace_all(session: Session) -> Locked:
     to_empty = [each for each in emptied.values() if _may_have_rows(each.place)]
     if not to_empty:
         return {}
-    lock_owners(session, owners)
+    # Who deletes an owner waits for those who attach to it, and then sees what they have attached.
+    owners = [inspect(each.place.owner) for each in to_empty if each.original is None]
+    lock_owners(session, [owner for owner in owners if owner.persistent])
     return _Emptying(session, deleted, moving).run(to_empty)
 
 
