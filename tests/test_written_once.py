@@ -267,10 +267,12 @@ def test_a_flush_of_many_syncs_each_file_and_its_folders_once(session, store, sy
     assert len(synced) == 2 * len(files_in(store)) == 100
 
 
-def test_a_stored_file_is_readable_by_others_as_the_umask_says(store):
+@pytest.mark.parametrize("count", [1, 80])
+def test_a_stored_file_is_readable_by_others_as_the_umask_says(store, count):
     umask = os.umask(0o027)
     try:
-        with PendingFile.of_file(store, BytesIO(LARGE), 1 << 30).open() as file:
+        waiting = [PendingFile.of_file(store, BytesIO(LARGE), 1 << 30) for _ in range(count)]
+        with waiting[-1].open() as file:
             store.put_key(file, KEY, False)
     finally:
         os.umask(umask)
