@@ -30,6 +30,11 @@ from sqlalchemy_imageattach.stores.fs import FileSystemStore, HttpExposedFileSys
 CALLS_OF_LOCATE = 21
 
 
+#: How many statements replace a picture that was not loaded: by one of its size, and of another; and delete its owner,
+#: who has two attributes of images. PostgreSQL and MariaDB lock the owner as well, and MariaDB looks before it locks.
+STATEMENTS = {"sqlite": (4, 5, 7), "postgresql": (5, 6, 7), "mariadb": (6, 7, 8)}
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> FileSystemStore:
     return FileSystemStore(tmp_path / "images", "https://images.example/")
@@ -100,6 +105,13 @@ def add_users(session: Session, count: int) -> None:
     session.expunge_all()
 
 
+def add_user_without_thumbnail(session: Session) -> None:
+    session.add(user := User())
+    user.picture.from_blob(picture())
+    session.commit()
+    session.expunge_all()
+
+
 def test_a_page_with_the_urls_of_thumbnails_costs_two_statements(session, statements):
     add_users(session, 20)
     statements.clear()
@@ -145,6 +157,47 @@ def test_the_url_of_an_expired_image_is_made_of_what_the_row_says(session, state
     statements.clear()
     assert image.locate() == url
     assert len(statements) == 1
+
+
+def test_an_attachment_costs_the_insertion_of_its_row(session, statements):
+    session.add(user := User())
+    user.picture.from_blob(picture())
+    session.commit()
+    assert len(statements) == 2
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_replacement_costs_few_statements(session, statements, which):
+    add_user_without_thumbnail(session)
+    user = session.scalars(select(User)).one()
+    statements.clear()
+    user.picture.from_blob([picture(color=1), picture(40, 30)][which])
+    session.commit()
+    assert len(statements) == STATEMENTS[session.get_bind().dialect.name][which], "\n".join(statements)
+
+
+def test_a_deletion_costs_few_statements(session, statements):
+    add_user_without_thumbnail(session)
+    user = session.scalars(select(User).options(selectinload(User.picture))).one()
+    statements.clear()
+    session.delete(user)
+    session.commit()
+    assert len(statements) == STATEMENTS[session.get_bind().dialect.name][2], "\n".join(statements)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_many_replacements_in_one_flush_cost_no_statement_each(session, statements):
+    counts = []
+    for count in (20, 100):
+        add_users(session, count)
+        users = session.scalars(select(User).options(selectinload(User.picture)).order_by(User.id.desc()).limit(count))
+        for user in users.all():
+            user.picture.from_blob(picture(color=1))
+        statements.clear()
+        session.commit()
+        counts.append(len(statements))
+        session.expunge_all()
+    assert counts[0] == counts[1], counts
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
