@@ -19,7 +19,7 @@ import contextvars
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -147,7 +147,8 @@ def side_by_side(
     >>> list(side_by_side(abs, [-1, "text"], workers=2))
     [(-1, 1, None), ('text', None, TypeError("bad operand type for abs(): 'str'"))]
     """
-    # More than run at once, so that one slow call at the head does not leave the others without anything to do.
+    # More than run at once, so that one slow call at the head does not leave the others without anything to do; but
+    # where there are no others, nothing is done ahead of what was asked for.
     ahead = 4 * workers if workers > 1 else 1
     running: deque[tuple[T, Future[tuple[R | None, Exception | None]]]] = deque()
     pool = thread_pool(workers)
@@ -236,8 +237,7 @@ def _call_all(functions: Sequence[Callable[[], object]], workers: int, until_err
 
 
 def _finished(item: T, future: Future[tuple[R | None, Exception | None]]) -> tuple[T, R | None, Exception | None]:
-    call(wait, [future])
-    return item, *future.result()
+    return item, *call(future.result)
 
 
 def _without_cancellation() -> AbstractContextManager[Any]:
