@@ -26,8 +26,8 @@ from sqlalchemy_imageattach.context import store_context
 from sqlalchemy_imageattach.instrumentation import subscribe, unsubscribe
 from sqlalchemy_imageattach.stores.fs import FileSystemStore, HttpExposedFileSystemStore
 
-#: How many calls of functions the URL of a loaded image may cost.
-CALLS_OF_LOCATE = 21
+#: How many calls of functions the URL of a loaded image may cost, and a request by WSGI for a file that was asked for.
+CALLS_OF_LOCATE, CALLS_OF_A_REQUEST = 22, 14
 
 
 #: How many statements replace a picture that was not loaded: by one of its size, and of another; and delete its owner,
@@ -75,6 +75,17 @@ def decodes() -> Iterator[list[str]]:
         yield decoded
     finally:
         unsubscribe(note)
+
+
+@contextlib.contextmanager
+def calls() -> Iterator[list[str]]:
+    """The functions that are called in this thread, those of Python's own and of others too."""
+    called: list[str] = []
+    sys.setprofile(lambda frame, what, _: called.append(frame.f_code.co_qualname) if what == "call" else None)
+    try:
+        yield called
+    finally:
+        sys.setprofile(None)
 
 
 _opened: list[str] = []
@@ -138,14 +149,10 @@ def test_the_url_of_a_loaded_image_costs_no_statement_and_no_file_and_few_calls(
     image.locate()
     statements.clear()
     watch_files().clear()
-    calls: list[str] = []
-    sys.setprofile(lambda frame, what, _: calls.append(frame.f_code.co_qualname) if what == "call" else None)
-    try:
+    with calls() as called:
         image.locate()
-    finally:
-        sys.setprofile(None)
     assert (statements, opened_in(store.path)) == ([], [])
-    assert len(calls) <= CALLS_OF_LOCATE, "\n".join(calls)
+    assert len(called) <= CALLS_OF_LOCATE, "\n".join(called)
 
 
 @pytest.mark.parametrize("attributes", [[], ["width"], ["mimetype", "revision"]])
@@ -235,6 +242,18 @@ def test_a_request_for_a_file_opens_it_once_and_nothing_else(tmp_path):
         assert [path for path in _opened if path.startswith(str(tmp_path))] == [
             f"{tmp_path}/images/user/1/0/1.64x48.k3v9q2.png"
         ]
+
+
+def test_a_request_for_a_file_costs_few_calls(tmp_path):
+    store = HttpExposedFileSystemStore(tmp_path / "images", "images")
+    store.put_file(io.BytesIO(picture()), "user", 1, 64, 48, "image/png", False, revision="k3v9q2")
+    application = store.wsgi_middleware(lambda environ, start_response: [])
+    environ = create_environ("/images/user/1/0/1.64x48.k3v9q2.png")
+    for _ in range(2):
+        with calls() as called:
+            (content,) = application(environ, lambda status, headers: None)
+    assert content == picture()
+    assert len(called) <= CALLS_OF_A_REQUEST, "\n".join(called)
 
 
 class CountingExecutor(ThreadPoolExecutor):
