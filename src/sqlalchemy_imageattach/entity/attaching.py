@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 from sqlalchemy.orm.attributes import set_attribute, set_committed_value
@@ -34,7 +34,7 @@ from .query import BaseImageQuery, matching, place_of
 if TYPE_CHECKING:
     from ..imaging import ImagePolicy
 
-__all__ = ("Incoming", "accepted_by", "insert_image", "read_incoming", "readable")
+__all__ = ("Incoming", "ReadableFile", "SeekableFile", "accepted_by", "insert_image", "read_incoming", "readable")
 
 I = TypeVar("I", bound="Image")  # noqa: E741
 
@@ -48,6 +48,46 @@ class Incoming(NamedTuple):
     mimetype: str
     #: What the mixins of its class want to know of it, by attribute names.
     facts: Mapping[str, Any] = MappingProxyType({})
+
+
+def accepted_by(relationship: RelationshipProperty[Any]) -> ImagePolicy:
+    """Tell what an attribute accepts.
+
+    :param relationship: the attribute
+    :returns: the policy that it was declared with, else the default one
+    """
+    policy: ImagePolicy | None = relationship.info.get(POLICY_KEY)
+    if policy is None:
+        from ..imaging import ImagePolicy
+
+        policy = ImagePolicy()
+    return policy
+
+
+class SupportsRead(Protocol):
+    """What gives bytes: any binary file, the response to a request."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+class AsyncUpload(Protocol):
+    """An upload of Starlette, FastAPI or Litestar: its own ``read()`` is awaited, that of its file is not."""
+
+    @property
+    def file(self) -> Any: ...
+
+
+class StreamUpload(Protocol):
+    """An upload of Flask, a ``FileStorage``: it reads as its stream does, which type checkers do not see."""
+
+    @property
+    def stream(self) -> IO[bytes]: ...
+
+
+#: What is read from where it stands.
+ReadableFile: TypeAlias = SupportsRead | AsyncUpload | StreamUpload
+#: What is read from its beginning.
+SeekableFile: TypeAlias = IO[bytes] | AsyncUpload | StreamUpload
 
 
 def readable(file: Any) -> IO[bytes]:
@@ -78,20 +118,6 @@ def readable(file: Any) -> IO[bytes]:
             " await file.read() to from_blob()"
         )
     return cast("IO[bytes]", file)
-
-
-def accepted_by(relationship: RelationshipProperty[Any]) -> ImagePolicy:
-    """Tell what an attribute accepts.
-
-    :param relationship: the attribute
-    :returns: the policy that it was declared with, else the default one
-    """
-    policy: ImagePolicy | None = relationship.info.get(POLICY_KEY)
-    if policy is None:
-        from ..imaging import ImagePolicy
-
-        policy = ImagePolicy()
-    return policy
 
 
 def read_incoming(

@@ -23,7 +23,7 @@ import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import IO, TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from markupsafe import Markup
 from sqlalchemy import inspect
@@ -39,7 +39,7 @@ from ..transactions.rows.instances import connection_for
 from ..transactions.rows.locking import has_gap_locks, insert_or_find
 from ..transactions.rows.place import ImageSetRef
 from ..transactions.which_store import find_store
-from .attaching import Incoming, accepted_by, insert_image, read_incoming, readable
+from .attaching import Incoming, ReadableFile, SeekableFile, accepted_by, insert_image, read_incoming, readable
 from .image import Image
 from .query import BaseImageQuery, current, matching, place_of
 from .thumbnails import WantedSize, find_made, inherited_values, lock_and_find, make, pixels
@@ -51,13 +51,6 @@ if TYPE_CHECKING:
 __all__ = ("BaseImageSet", "ImageSet", "SingleImageSet", "mark_altering")
 
 I = TypeVar("I", bound="Image")  # noqa: E741
-
-
-class Upload(Protocol):
-    """An upload of Starlette, FastAPI or Litestar: its own ``read()`` is awaited, that of its file is not."""
-
-    @property
-    def file(self) -> Any: ...
 
 
 class HowToMake(TypedDict, total=False):
@@ -147,7 +140,7 @@ class BaseImageSet(WithVariants, Generic[I]):
 
     def from_file(
         self,
-        file: IO[bytes] | Upload,
+        file: ReadableFile,
         store: Store = current_store,
         extra_args: Sequence[Any] | None = None,
         extra_kwargs: Mapping[str, Any] | None = None,
@@ -201,7 +194,7 @@ class BaseImageSet(WithVariants, Generic[I]):
 
     def from_raw_file(
         self,
-        raw_file: IO[bytes] | Upload,
+        raw_file: SeekableFile,
         store: Store = current_store,
         size: tuple[int, int] | None = None,
         mimetype: str | None = None,
@@ -383,7 +376,7 @@ class BaseImageSet(WithVariants, Generic[I]):
 
     async def afrom_file(
         self,
-        file: IO[bytes] | Upload,
+        file: ReadableFile,
         store: Store = current_store,
         extra_args: Sequence[Any] | None = None,
         extra_kwargs: Mapping[str, Any] | None = None,
@@ -407,7 +400,7 @@ class BaseImageSet(WithVariants, Generic[I]):
 
     async def afrom_raw_file(
         self,
-        raw_file: IO[bytes] | Upload,
+        raw_file: SeekableFile,
         store: Store = current_store,
         size: tuple[int, int] | None = None,
         mimetype: str | None = None,
