@@ -31,7 +31,7 @@ def uploads() -> dict[str, tuple[bytes, str]]:
         "a picture's first bytes": (b"\x89PNG\r\n\x1a\n", "truncated"),
         "900 million pixels": (_huge_png(), "too_many_pixels"),
         "a thousand frames": (_long_animation(), "too_many_frames"),
-        "a drawing that names a local file": (_drawing('<image href="file:///etc/hostname"/>'), "damaged"),
+        "a drawing that names a local file": (_drawing('<image href="file:///etc/hostname"/>'), "unsafe"),
         "a drawing without end": (_drawing("<rect")[:-6], "truncated"),
         "a drawing of a thousand million pixels": (_drawing("", 'width="100000" height="100000"'), "too_many_pixels"),
     }
