@@ -209,7 +209,9 @@ def is_sealed(file: IO[bytes]) -> bool:
     :returns: true for a :class:`SealedFile` that no store has, and of which nothing was read
     """
     raw = getattr(file, "raw", None)
-    return type(raw) is SealedFile and file.tell() == 0 and os.fstat(raw.fileno()).st_nlink == raw.names
+    if type(raw) is not SealedFile or os.link not in os.supports_dir_fd:  # on Windows
+        return False
+    return file.tell() == 0 and os.fstat(raw.fileno()).st_nlink == raw.names
 
 
 def link_file(file: IO[bytes], path: str) -> int:
