@@ -100,7 +100,7 @@ def _that_takes_none(kind: Any) -> Any:
     def assign(self: Any, state: Any, dict_: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
         if value is None:
             value = []
-        elif value is not LoaderCallableStatus.DONT_SET and not _may_be_images(value):
+        elif not isinstance(value, LoaderCallableStatus) and not _may_be_images(value):
             raise TypeError(
                 f"expected None or a list of images as {self.key}, got {value!r:.60}; attach an image by from_file(), "
                 "remove all of them by delete()"
