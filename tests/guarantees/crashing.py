@@ -48,7 +48,8 @@ def make_engine(url: str) -> Engine:
 
 
 def attach(images: ImageSet[UserPicture], store: FileSystemStore, chance: random.Random, original: bool) -> None:
-    blob = chance.randbytes(chance.choice([100, 100_000]))
+    # The last waits on the disk, and is linked into the store.
+    blob = chance.randbytes(chance.choice([100, 100_000, 1_100_000]))
     size = chance.choice([(64, 48), (80, 60)] if original else [(8, 6), (16, 12)])
     caption = hashlib.sha1(blob).hexdigest()
     images.from_raw_file(io.BytesIO(blob), store, size, "image/png", original, extra_kwargs={"caption": caption})
