@@ -18,7 +18,6 @@ import errno
 import io
 import os
 import re
-import secrets
 import shutil
 import stat
 import tempfile
@@ -174,7 +173,7 @@ def debris_name() -> str:
     >>> DEBRIS.fullmatch(debris_name()) is not None
     True
     """
-    return f".{secrets.token_hex(8)}.tmp"
+    return f".{os.urandom(8).hex()}.tmp"
 
 
 def create_file(path: str) -> int:
