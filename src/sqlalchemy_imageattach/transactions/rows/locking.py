@@ -33,7 +33,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstanceState, Mapper, Session, UOWTransaction
 
 from .instances import connection_for, image_table, images_of, select_images
-from .place import ImageSetRef, order_of
+from .place import ImageSetRef, any_of, order_of
 
 __all__ = (
     "CurrentFile",
@@ -205,7 +205,7 @@ def lock_sets(
     :returns: the images, and what the rows name of those that stay, by identity
     """
     mapper = places[0].relationship.mapper
-    criterion, table = or_(*(and_(*place.criteria()) for place in places)), image_table(mapper)
+    criterion, table = any_of(places), image_table(mapper)
     statement = select_images(mapper).where(criterion)
     for_update = statement.order_by(*table.primary_key.columns).with_for_update(of=table)
     is_sqlite, lock = connection.dialect.name == "sqlite", not has_gap_locks(connection)

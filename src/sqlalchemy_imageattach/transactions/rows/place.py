@@ -5,18 +5,31 @@ Its criteria say in SQL which rows it has.  They may stand in one statement with
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam, inspect
+from sqlalchemy import (
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    Column,
+    ColumnElement,
+    and_,
+    bindparam,
+    inspect,
+    or_,
+)
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection, RelationshipProperty, Session, with_parent
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.base import NO_VALUE
+from sqlalchemy.sql.operators import and_ as and_operator
 from sqlalchemy.sql.visitors import replacement_traverse
 
 __all__ = (
     "ATTACHMENT_KEY",
     "ImageSetRef",
+    "any_of",
     "are_of",
     "attachments_of",
     "attachments_to",
@@ -34,6 +47,9 @@ ATTACHMENT_KEY = "image_attachment"
 # The keys in the ``info`` that SQLAlchemy keeps for each class: its attachments; of images, those that lead to them,
 # the attributes that say where they are.
 _OF_KEY, _TO_KEY, _NAMES_KEY = "image_attachments_of", "image_attachments_to", "image_place_names"
+
+# The key in the ``info`` of a relationship under which its join is remembered.
+_JOIN_KEY = "image_attachment_join"
 
 _Attachment = RelationshipProperty[Any]
 
@@ -98,6 +114,21 @@ class ImageSetRef(NamedTuple):
         )
 
 
+def any_of(places: Sequence[ImageSetRef]) -> ColumnElement[bool]:
+    """Say in SQL which images are in any of some image sets.
+
+    :param places: image sets of one relationship
+    :returns: a criterion, so spelled that every database uses an index of the key
+    """
+    if len(places) > 1 and not any(place.values for place in places):
+        keys = [_owner_key(place.owner, place.relationship) for place in places]
+        if all(len(key) == 1 for key in keys):
+            # One statement for any number, of which the text is made once.
+            column: ColumnElement[Any] = keys[0][0][0]
+            return column.in_([value for ((_, value),) in keys])
+    return or_(*(and_(*place.criteria()) for place in places))
+
+
 def are_of(owner: Any, relationship: RelationshipProperty[Any]) -> ColumnElement[bool]:
     """Say in SQL which images are of an owner.
 
@@ -105,6 +136,9 @@ def are_of(owner: Any, relationship: RelationshipProperty[Any]) -> ColumnElement
     :param relationship: the attribute
     :returns: a criterion, which may stand in one statement with those of other owners
     """
+    key = _owner_key(owner, relationship)
+    if key:
+        return and_(*(column == value for column, value in key))
 
     def rename(element: Any, **_: Any) -> Any:
         # Once a relationship was loaded lazily, SQLAlchemy gives the parameters of all its criteria the same name, and
@@ -114,6 +148,40 @@ def are_of(owner: Any, relationship: RelationshipProperty[Any]) -> ColumnElement
         return bindparam(None, type_=element.type, unique=True, callable_=element.callable)
 
     return replacement_traverse(with_parent(owner, relationship.class_attribute), {}, rename)
+
+
+def _owner_key(owner: Any, relationship: RelationshipProperty[Any]) -> Sequence[tuple[Any, Any]]:
+    """What the rows of an owner's images have in which columns; nothing where the join says more than that."""
+    pairs = relationship.info.get(_JOIN_KEY)
+    if pairs is None:
+        pairs = relationship.info[_JOIN_KEY] = _plain_join(relationship)
+    state = inspect(owner)
+    if not state.persistent:
+        return ()
+    return [(column, state.identity[index]) for index, column in pairs]
+
+
+def _plain_join(relationship: RelationshipProperty[Any]) -> Sequence[tuple[int, Any]]:
+    """The columns of images that refer to the owner's primary key, each with the index of what it refers to; nothing if
+    the relationship joins by anything else.
+    """
+    join, key = relationship.primaryjoin, relationship.parent.primary_key
+    parts = list(join.clauses) if isinstance(join, BooleanClauseList) and join.operator is and_operator else [join]
+    found = []
+    for local, remote in relationship.local_remote_pairs or ():
+        sides = {frozenset((local, remote))}
+        if local not in key or not any(_columns_of(part) in sides for part in parts):
+            return ()
+        found.append(
+            (key.index(local), relationship.mapper.columns[relationship.mapper.get_property_by_column(remote).key])
+        )
+    return found if len(found) == len(parts) else ()
+
+
+def _columns_of(part: Any) -> frozenset[Any]:
+    if not isinstance(part, BinaryExpression) or part.operator is not operator.eq:
+        return frozenset()
+    return frozenset(side.table.c.get(side.key) for side in (part.left, part.right) if isinstance(side, Column))
 
 
 def known_keys(owner: Any, relationship: Any) -> dict[str, Any]:
