@@ -89,6 +89,7 @@ def migrate(
     workers: int = 1,
     verify: bool = False,
     skip_existing: bool = False,
+    variants: bool = False,
     dry_run: bool = False,
     checkpoint: MutableMapping[str, Any] | str | PathLike[str] | None = None,
     on_error: Callable[[Image, Exception], object] | None = None,
@@ -110,6 +111,8 @@ def migrate(
     :param verify: whether to read each file back, and compare its length and SHA-256 with what the source gave; an
         image that is cut off in the source is an error then
     :param skip_existing: whether to leave out what the destination has; with ``verify`` only if it is the same
+    :param variants: whether to take along what was made of the originals, and the destination does not have; else it is
+        made again when somebody asks for it
     :param dry_run: whether to write nothing: the plan then opens the files, and yields the images that it would copy
     :param checkpoint: where to note how far the plan has come, and where the next one goes on: a mapping, whose values
         can be kept as JSON, or the path of a file, which is written once a second and at the end
@@ -119,7 +122,8 @@ def migrate(
     :param max_bytes_per_second: how much is read from the source, of all workers together
     :returns: the plan
     :raises TypeError: when an argument is of another type
-    :raises ValueError: when ``workers`` or ``max_bytes_per_second`` is not positive, or both stores are one
+    :raises ValueError: when ``workers`` or ``max_bytes_per_second`` is not positive, both stores are one, or the
+        destination cannot have variants
 
     >>> from models import Base  # your own
     >>> from sqlalchemy_imageattach.stores.memory import MemoryStore
@@ -130,7 +134,7 @@ def migrate(
     mappers = image_mappers(declarative_base)
     sessions = sessions_of(session, mappers)
     copier = Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
-    return _plan(sessions, mappers, copier, workers, checkpoint, on_error, on_skip)
+    return _plan(sessions, mappers, copier, variants, workers, checkpoint, on_error, on_skip)
 
 
 def migrate_class(
@@ -143,6 +147,7 @@ def migrate_class(
     workers: int = 1,
     verify: bool = False,
     skip_existing: bool = False,
+    variants: bool = False,
     dry_run: bool = False,
     checkpoint: MutableMapping[str, Any] | str | PathLike[str] | None = None,
     on_error: Callable[[Image, Exception], object] | None = None,
@@ -159,6 +164,7 @@ def migrate_class(
     :param workers: how many files are copied side by side
     :param verify: whether to read each file back, and compare
     :param skip_existing: whether to leave out what the destination has
+    :param variants: whether to take variants along
     :param dry_run: whether to write nothing
     :param checkpoint: a mapping or a file that says where to go on
     :param on_error: called with each image that could not be copied, and the error
@@ -177,7 +183,7 @@ def migrate_class(
     check_keys(mapper, keys)
     check_one_database(sessions, keys)
     copier = Copier(source, destination, verify, skip_existing, dry_run, max_bytes_per_second)
-    return _plan(sessions, [mapper], copier, workers, checkpoint, on_error, on_skip, keys)
+    return _plan(sessions, [mapper], copier, variants, workers, checkpoint, on_error, on_skip, keys)
 
 
 def migration_job(
@@ -200,6 +206,7 @@ def _plan(
     sessions: Sequence[Session],
     mappers: Sequence[Mapper[Any]],
     copier: Copier,
+    variants: bool,
     workers: int,
     kept: MutableMapping[str, Any] | str | PathLike[str] | None,
     on_error: Callable[[Image, Exception], object] | None,
@@ -209,9 +216,13 @@ def _plan(
     check_workers(workers)
     check_callback("on_error", on_error, "an image and an error")
     check_callback("on_skip", on_skip, "an image")
+    if variants and not copier.destination.takes_revision():
+        raise ValueError(
+            f"expected a destination whose methods take revision, which variants need, got {copier.destination!r}"
+        )
     job = migration_job(sessions, mappers, keys, copier.source, copier.destination)
     checkpoint = Checkpoint(kept, job, is_kept=not copier.dry_run)
-    run = _Run(copier, workers, checkpoint, on_error, on_skip)
+    run = _Run(copier, variants, workers, checkpoint, on_error, on_skip)
     return MigrationPlan(lambda: run.images(sessions, mappers, keys))
 
 
@@ -221,12 +232,14 @@ class _Run:
     def __init__(
         self,
         copier: Copier,
+        variants: bool,
         workers: int,
         checkpoint: Checkpoint,
         on_error: Callable[[Image, Exception], object] | None,
         on_skip: Callable[[Image], object] | None,
     ) -> None:
         self.copier = copier
+        self.variants = variants
         self.workers = workers
         self.checkpoint = checkpoint
         self.on_error = on_error
@@ -254,7 +267,7 @@ class _Run:
 
     def copies(self, stretch: Stretch) -> Generator[tuple[ImageRow, bool | None, Exception | None]]:
         """Copy the files of some rows; neither copied nor failed is what is gone by now."""
-        copy = partial(_copy, self.copier, may_be_there=stretch.is_late)
+        copy = partial(_copy, self.copier, self.variants, may_be_there=stretch.is_late)
         with contextlib.closing(side_by_side(copy, _rows(stretch), self.workers)) as outcomes:
             for row, is_copied, error in outcomes:
                 current = row
@@ -287,8 +300,11 @@ def _rows(stretch: Stretch) -> Iterator[ImageRow]:
         yield from batch
 
 
-def _copy(copier: Copier, row: ImageRow, *, may_be_there: bool) -> bool:
+def _copy(copier: Copier, variants: bool, row: ImageRow, *, may_be_there: bool) -> bool:
     if row.key is None or row.error is not None:
         assert row.error is not None
         raise row.error
-    return copier(row.key, not row.image.original, may_be_there=may_be_there)
+    is_copied = copier(row.key, not row.image.original, may_be_there=may_be_there)
+    if variants and row.image.original:
+        copier.copy_variants(row.key)
+    return is_copied

@@ -223,6 +223,17 @@ class Store:
         except NotImplementedError:
             pass
 
+    def rename_key(self, former: FileKey, key: FileKey) -> None:
+        """Give a file another name; a store that can do it without reading the file should.
+
+        :param former: the name that it has
+        :param key: the name that it gets, of the same type
+        :raises OSError: when it is not there, or could not be renamed
+        """
+        with closing(self.get_key(former)) as file:
+            self.put_key(file, key, True)
+        self.delete_key(former)
+
     def alone(self, key: FileKey) -> AbstractContextManager[None]:
         """Keep other processes from making the same file; by default they may.
 

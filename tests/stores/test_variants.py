@@ -9,19 +9,22 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from sqlalchemy_imageattach.exc import ImageNotFoundError
 from sqlalchemy_imageattach.naming import FileKey, name_of
 from sqlalchemy_imageattach.store import Store
 from sqlalchemy_imageattach.stores.cloud import AzureStore
+from sqlalchemy_imageattach.stores.fallback import FallbackStore
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.http import HttpExposedStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.stores.routing import RoutingStore
 from sqlalchemy_imageattach.stores.s3 import S3Store
+from sqlalchemy_imageattach.stores.sandbox import SandboxStore
 from sqlalchemy_imageattach.variants import Transform, Variants
 from sqlalchemy_imageattach.variants.variant import Original, Variant, variant_of
 
 
-@pytest.fixture(params=["folder", "memory", "routing", "s3", "azure"])
+@pytest.fixture(params=["folder", "memory", "routing", "fallback", "sandbox", "s3", "azure"])
 def kept(request: pytest.FixtureRequest, tmp_path: Any) -> Store:
     if request.param == "folder":
         return FileSystemStore(tmp_path, "https://example.com/")
@@ -29,6 +32,10 @@ def kept(request: pytest.FixtureRequest, tmp_path: Any) -> Store:
         return MemoryStore()
     if request.param == "routing":
         return RoutingStore(MemoryStore(), {"user-picture": MemoryStore()})
+    if request.param == "fallback":
+        return FallbackStore(MemoryStore(), MemoryStore())
+    if request.param == "sandbox":
+        return SandboxStore(MemoryStore(), MemoryStore())
     server: Any = request.getfixturevalue(f"{request.param}_server")
     prefix, address = secrets.token_hex(8), {"endpoint_url": server.endpoint_url}
     if request.param == "s3":
@@ -82,6 +89,52 @@ def test_a_variant_may_be_made_twice(store: HttpExposedStore, original: FileKey)
     assert file.key
     store.put_key(io.BytesIO(b""), file.key, True)
     assert variant(original, 10).make_blob(store) == blob
+
+
+def test_a_file_gets_another_name(store: HttpExposedStore, original: FileKey) -> None:
+    blob = variant(original, 10).make_blob(store)
+    (file,) = store.list_variants(original)
+    assert file.key
+    renamed = file.key._replace(width=11)
+    store.rename_key(file.key, renamed)
+    assert [each.key for each in store.list_variants(original)] == [renamed]
+    with store.get_key(renamed) as opened:
+        assert opened.read() == blob
+    with pytest.raises(ImageNotFoundError):
+        store.rename_key(file.key, renamed)
+
+
+def test_a_bucket_renames_without_reading(s3_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = {"endpoint_url": s3_server.endpoint_url, "prefix": secrets.token_hex(8)}
+    store = S3Store(s3_server.bucket, s3_server.access_key, s3_server.secret_key, **address)
+    key = FileKey("user-picture", 1, 64, 48, "image/png", "k3v9q2")
+    store.put_key(io.BytesIO(b"bytes"), key, True)
+    monkeypatch.setattr(store, "get_file", None)
+    store.rename_key(key, key._replace(revision="another"))
+    assert not store.has_key(key)
+    assert store.has_key(key._replace(revision="another"))
+
+
+def test_what_was_made_before_files_move_is_listed_and_goes_with_its_original(original: FileKey, store: Any) -> None:
+    made_before = variant(original, 10).make_blob(store)
+    new = MemoryStore()
+    moving = HttpExposedStore(FallbackStore(new, store.wrapped), "images", variants=store.variants)
+    assert variant(original, 10).make_blob(moving) == made_before
+    assert list(new.list_files()) == []
+    variant(original, 20).make_blob(moving)
+    assert sorted(file.key.width for file in moving.list_variants(original) if file.key) == [10, 20]
+    moving.delete_variants(original)
+    assert [list(each.list_variants(original)) for each in (moving, store)] == [[], []]
+
+
+def test_a_sandbox_deletes_no_variant_of_what_is_below(original: FileKey, store: Any) -> None:
+    variant(original, 10).make_blob(store)
+    sandbox = HttpExposedStore(SandboxStore(store.wrapped, MemoryStore()), "images", variants=store.variants)
+    variant(original, 20).make_blob(sandbox)
+    sandbox.delete_variants(original)
+    assert list(sandbox.list_variants(original)) == []
+    assert [file.key for file in sandbox.list_files()] == [original]
+    assert len(list(store.list_variants(original))) == 1
 
 
 def test_a_bucket_deletes_many_by_a_few_requests(s3_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from models import Base, User
 from sqlalchemy_imageattach.audit import sweep, verify
 from sqlalchemy_imageattach.migration import migrate
 from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.stores.fs import FileSystemStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.variants import Variants
 from variants.conftest import SECRET, files
@@ -79,3 +80,20 @@ def test_a_migration_leaves_variants_behind(session: Session, store: Any) -> Non
     other = MemoryStore()
     migrate(session, Base, store, other).execute()
     assert len(list(other.list_files())) == 1
+
+
+@pytest.mark.usefixtures("made")
+def test_a_migration_takes_variants_along_when_that_is_asked_for(session: Session, store: Any, folder: Path) -> None:
+    other = FileSystemStore(folder.with_name("other"), "https://example.com/")
+    migrate(session, Base, store, other, variants=True, verify=True).execute()
+    assert files(folder.with_name("other")) == files(folder)
+    migrate(session, Base, store, other, variants=True, skip_existing=True).execute()
+    (variant, *_) = other.list_variants(FileKey.of(session.get_one(User, 1).picture.require_original()))
+    variant.remove()
+    # The original is there, and its variants are looked at all the same.
+    assert list(migrate(session, Base, store, other, variants=True, skip_existing=True)) == []
+    assert files(folder.with_name("other")) == files(folder)
+    plain = FileSystemStore(folder.with_name("plain"), "https://example.com/")
+    plain.takes_revision = lambda: False  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="whose methods take revision, which variants need"):
+        migrate(session, Base, store, plain, variants=True)

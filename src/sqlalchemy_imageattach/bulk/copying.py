@@ -87,6 +87,22 @@ class Copier:
                 self._check_whole(whole)
                 return self._put(_Metered(whole, self._throttle), key, reproducible)
 
+    def copy_variants(self, original: FileKey) -> None:
+        """Copy what was made of an original, and the destination does not have.
+
+        :param original: its key
+        :raises NotImplementedError: when the source cannot list it
+        :raises OSError: when one could not be copied
+        """
+        for file in self.source.list_variants(original):
+            if file.key is not None and not self.dry_run:
+                try:
+                    self(file.key, True, may_be_there=True)
+                except OSError as error:
+                    # Variants go at any time.
+                    if not is_missing(error):
+                        raise
+
     def _put(self, file: IO[bytes] | _Metered, key: FileKey, reproducible: bool) -> bool:
         if self.dry_run:
             return True

@@ -98,6 +98,7 @@ _checkpoint = _option(
 @_option("--verify", is_flag=True, help="Read each file back and compare; refuse those that are cut off.")
 @_option("--skip-existing", is_flag=True, help="Leave out what the destination has; with --verify, if it is the same.")
 @_checkpoint
+@_option("--variants", is_flag=True, help="Take along what was made of the originals, and is not there yet.")
 @_option("--dry-run", is_flag=True, help="Write nothing: open each file, and count what would be copied.")
 @_option("--max-bytes-per-second", type=click.IntRange(1), help="How much to read from the source, at the most.")
 @_as_json
@@ -110,6 +111,7 @@ def migrate(
     workers: int,
     verify: bool,
     skip_existing: bool,
+    variants: bool,
     checkpoint: Path | None,
     dry_run: bool,
     max_bytes_per_second: int | None,
@@ -147,6 +149,7 @@ def migrate(
                 workers=workers,
                 verify=verify,
                 skip_existing=skip_existing,
+                variants=variants,
                 dry_run=dry_run,
                 checkpoint=checkpoint,
                 on_error=fail,

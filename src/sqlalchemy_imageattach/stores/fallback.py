@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import IO
 
@@ -100,6 +101,19 @@ class FallbackStore(LayeredStore):
 
     def spool_folder(self) -> str | None:
         return self.new.spool_folder()
+
+    def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
+        for store in (self.new, self.old):
+            for file in store.list_variants(original):
+                assert file.key is not None
+                yield StoredFile(file.name, file.size, file.modified, file.key, partial(self.delete_key, file.key))
+
+    def delete_variants(self, original: FileKey) -> None:
+        for store in (self.old, self.new):
+            store.delete_variants(original)
+
+    def alone(self, key: FileKey) -> AbstractContextManager[None]:
+        return self.new.alone(key)
 
     def now(self) -> datetime.datetime:
         # Of two clocks the one that makes files younger.

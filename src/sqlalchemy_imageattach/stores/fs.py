@@ -171,6 +171,15 @@ class BaseFileSystemStore(KeyStore):
         with contextlib.suppress(OSError):
             os.rmdir(self._path(folder_of_variants(original)))
 
+    def rename_key(self, former: FileKey, key: FileKey) -> None:
+        path = self._path(name_of(key))
+        try:
+            os.replace(self._path(name_of(former)), path)  # noqa: PTH105  # it is a text
+        except (FileNotFoundError, NotADirectoryError):
+            raise ImageNotFoundError(errno.ENOENT, f"{self!r} has no such file", str(former)) from None
+        if self.sync:
+            _sync_folder(_parent(path))
+
     @contextlib.contextmanager
     def alone(self, key: FileKey) -> Iterator[None]:
         """Keep other processes from making the same file, by a lock that ends with the process that holds it.

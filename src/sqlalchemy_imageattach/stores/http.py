@@ -183,6 +183,9 @@ class HttpExposedStore(HttpExposure, LayeredStore):
     def delete_variants(self, original: FileKey) -> None:
         self.wrapped.delete_variants(original)
 
+    def rename_key(self, former: FileKey, key: FileKey) -> None:
+        self.wrapped.rename_key(former, key)
+
     def alone(self, key: FileKey) -> AbstractContextManager[None]:
         return self.wrapped.alone(key)
 

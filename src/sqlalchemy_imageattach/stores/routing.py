@@ -61,6 +61,9 @@ class RoutingStore(LayeredStore):
     def delete_variants(self, original: FileKey) -> None:
         self.store_of(original).delete_variants(original)
 
+    def rename_key(self, former: FileKey, key: FileKey) -> None:
+        self.store_of(former).rename_key(former, key)
+
     def alone(self, key: FileKey) -> AbstractContextManager[None]:
         return self.store_of(key).alone(key)
 

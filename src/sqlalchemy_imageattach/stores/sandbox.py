@@ -14,6 +14,7 @@ import errno
 import io
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import IO, Generic, TypeVar
 
@@ -27,7 +28,7 @@ __all__ = ("SandboxStore",)
 S = TypeVar("S", bound=Store)
 
 # The revision goes with the type, since the overriding store need not keep any.
-_MARK = re.compile(r"(.*)\.sandbox-deleted(?:-([0-9a-z]+))?", re.DOTALL)
+_MARK = re.compile(r"(.*)\.sandbox-deleted(?:-([0-9a-z._-]+))?", re.DOTALL)
 
 
 class SandboxStore(LayeredStore, Generic[S]):
@@ -119,6 +120,19 @@ class SandboxStore(LayeredStore, Generic[S]):
 
     def spool_folder(self) -> str | None:
         return self.overriding.spool_folder()
+
+    def list_variants(self, original: FileKey) -> Iterator[StoredFile]:
+        overridden: set[FileKey] = set()
+        for file in self.overriding.list_variants(original):
+            assert file.key is not None
+            overridden.add(file.key)
+            yield self._listed(file, file.key)
+        for file in self.underlying.list_variants(original):
+            if file.key is not None and file.key not in overridden and not self._is_deleted(file.key):
+                yield self._listed(file, file.key)
+
+    def alone(self, key: FileKey) -> AbstractContextManager[None]:
+        return self.overriding.alone(key)
 
     def now(self) -> datetime.datetime:
         # Of two clocks the one that makes files younger.

@@ -34,7 +34,7 @@ from ..imaging import ImagePolicy
 from ..imaging.policy import limits_of
 from ..naming import FileKey, folder_of_variants, name_of
 from ..serving.resources import Found, NotServed, Pending, Source
-from ..store import Store, is_missing
+from ..store import Store, holds, is_missing
 from .line import Full, Line
 from .making import make
 from .recipe import Recipe, written
@@ -245,12 +245,9 @@ class Variants:
     def _adopted(self, store: Store, signed: SignedName) -> bool:
         """Take over what was made under an older secret."""
         for former in signed.former_keys:
-            file = _opened(store, former)
-            if file is not None:
-                with closing(file):
-                    store.put_key(file, signed.key, True)
-                store.delete_key(former)
-                return True
+            if holds(store, former):
+                store.rename_key(former, signed.key)
+                return _has(store, signed.key)
         return False
 
     def _are_too_many(self, store: Store, original: FileKey) -> bool:

@@ -261,6 +261,23 @@ class Bucket:
                 repeat=True,
             )
 
+    def rename(self, former: str, name: str) -> None:
+        """Have the server copy an object, and delete it under its former name.
+
+        :param former: the name that it has
+        :param name: the name that it gets
+        :raises ImageNotFoundError: when there is no such object
+        :raises StoreError: when it is not copied
+        """
+        self.ask(
+            "rename a file",
+            former,
+            lambda library, client: library.obstore.copy(client, former, name),
+            missing=True,
+            repeat=True,
+        )
+        self.delete(former)
+
     def delete_all(self, names: Iterable[str]) -> None:
         """Delete objects, a thousand by a request where the server can; silent about those that are gone.
 

@@ -252,6 +252,9 @@ class CloudStore(KeyStore):
     def delete_variants(self, original: FileKey) -> None:
         self.objects.delete_all(file.name for file in self.list_variants(original))
 
+    def rename_key(self, former: FileKey, key: FileKey) -> None:
+        self.objects.rename(self.name(former), self.name(key))
+
     def now(self) -> datetime.datetime:
         """Tell the time by the server's clock, which dates the files.
 
