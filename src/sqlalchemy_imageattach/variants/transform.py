@@ -26,7 +26,8 @@ FORMATS: Final = MappingProxyType(
     {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif"}
 )
 
-#: What ``"low"``, ``"medium"`` and ``"high"`` are for each type; four photographs suggest the middle ones.
+#: What ``"low"``, ``"medium"`` and ``"high"`` are for each type; 30 photographs suggest the middle ones: see
+#: ``benchmarks/qualities.py``.
 QUALITIES: Final = MappingProxyType(
     {
         "image/jpeg": MappingProxyType({"low": 60, "medium": 80, "high": 90}),
