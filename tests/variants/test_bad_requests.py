@@ -13,7 +13,9 @@ import pytest
 
 from models import User
 from sqlalchemy_imageattach.exc import StoreError
-from variants.conftest import files
+from sqlalchemy_imageattach.naming import FileKey
+from sqlalchemy_imageattach.variants import Variants
+from variants.conftest import SECRET, files
 
 
 def mutated(url: str, chance: random.Random) -> str:
@@ -63,3 +65,16 @@ def test_a_full_store_is_unavailable_and_has_nothing_half_written(
     assert files(folder) == before
     # It is not remembered.
     assert get(url).status == 200
+
+
+def test_a_store_of_presets_only_serves_no_variant_that_was_signed_before(user: User, store: Any, get: Any) -> None:
+    before = user.picture.variant(width=64)
+    url = before.locate(store)
+    store.variants = Variants(SECRET, presets_only=True)
+    assert get(url).status == 404
+    assert get(user.picture.variant("square").locate(store)).status == 200
+    # It may be opened, and is not kept.
+    assert before.make_blob(store)
+    assert len(list(store.list_variants(FileKey.of(user.picture.require_original())))) == 1
+    with pytest.raises(ValueError, match="expected a preset"):
+        before.prepare(store)
