@@ -237,8 +237,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk_leaves_the_old_file_and_no_debris(small_disk: Path) -> None:
     store = FileSystemStore(small_disk, "http://images.example.com/")
     store.put_key(io.BytesIO(b"old"), KEY, False)
-    with pytest.raises(StoreError, match="No space left on device"):
+    with pytest.raises(StoreError, match="No space left on device") as raised:
         store.put_key(io.BytesIO(bytes(2_000_000)), KEY, False)
+    assert raised.value.errno == errno.ENOSPC
     assert names(small_disk) == {"user-picture/42/17/17042.640x480.k3v9q2.jpe"}
     with store.get_key(KEY) as file:
         assert file.read() == b"old"
