@@ -10,6 +10,7 @@ What must always be true:
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, TypedDict
 
@@ -21,6 +22,7 @@ from .engines.filters import DEFAULT_FILTER, check_filter, filter_name
 from .engines.isolation.pool import AVAILABLE
 from .engines.job import Job
 from .formats import read_header, sniff
+from .headers.cut_off import completed
 from .headers.header import HELD_BYTES, MORE, Header
 from .policy import ImageInfo, ImagePolicy, Resized
 from .privacy import strip_metadata
@@ -65,8 +67,7 @@ def open_picture(file: IO[bytes], policy: ImagePolicy) -> Iterator[Picture]:
     :param policy: what is accepted
     :raises TypeError: if the file cannot be read and sought
     :raises ~sqlalchemy_imageattach.exc.InvalidImageError: if it is empty, not an image, damaged, truncated or not
-        accepted
-    :raises ~sqlalchemy_imageattach.exc.MissingDependencyError: if its type needs an extra that is not installed
+        accepted, or what reads its type is not installed
 
     >>> with open_picture(photograph, ImagePolicy()) as picture:
     ...     sizes = [picture.resize(width, width * 3 // 4) for width in (160, 80)]
@@ -76,7 +77,11 @@ def open_picture(file: IO[bytes], policy: ImagePolicy) -> Iterator[Picture]:
     with opened(file, policy.check_bytes) as data:
         mimetype = sniff(data)
         policy.check_type(mimetype)
+        end = completed(data, mimetype) if policy.truncated == "accept" else None
+        data = data if end is None else end
         header = read_header(data, mimetype)
+        if end is not None:
+            header = dataclasses.replace(header, partial=True, composed=header.composed or mimetype == "image/gif")
         # Where there is no other process, it would have to be held here.
         more = MORE if header.isolated and not AVAILABLE else 1
         policy.check(header.info, header.weight * more)

@@ -27,7 +27,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Literal
 
 from ..exc import InvalidImageError
 from .types import ALL_TYPES
@@ -82,6 +82,9 @@ class ImagePolicy:
     :param max_aspect_ratio: the greatest width / height
     :param strip_metadata: whether originals are stored without what tells of places, people and devices, their pixels
         untouched; types of which that cannot be removed are refused then
+    :param truncated: what becomes of a JPEG, PNG or GIF whose end is missing: ``"refuse"``, for an upload that was cut
+        off can be sent again as long as its sender is there; or ``"accept"``, and it is shown as far as it goes, as
+        browsers do.  Other types are refused in any case, as browsers do not agree on them
     :raises TypeError: if a limit is not a number, or ``types`` not a set of strings
     :raises ValueError: if a limit is not positive, a least is above its greatest, or a type is none that this library
         reads
@@ -103,6 +106,7 @@ class ImagePolicy:
     min_aspect_ratio: float | None = None
     max_aspect_ratio: float | None = None
     strip_metadata: bool = False
+    truncated: Literal["refuse", "accept"] = "refuse"
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_pixels", "max_frame_pixels", "max_target_pixels", "min_side", "max_side"):
@@ -127,6 +131,8 @@ class ImagePolicy:
                 raise ValueError(f"{least} ({low!r}) is above {greatest} ({high!r}): no image would be accepted")
         if not isinstance(self.strip_metadata, bool):
             raise TypeError(f"strip_metadata must be a bool, not {self.strip_metadata!r}")
+        if self.truncated not in ("refuse", "accept"):
+            raise ValueError(f"truncated must be 'refuse' or 'accept', not {self.truncated!r}")
         if self.types is not None:
             if isinstance(self.types, str) or not all(isinstance(each, str) for each in self.types):
                 raise TypeError(f"types must be a set of mimetypes, not {self.types!r}")

@@ -6,6 +6,7 @@ libvips is the engine, as it is the fastest and needs the least memory.  Pillow 
   pillow-heif;
 - GIF, whose frames libvips puts together otherwise than browsers do, and lets bleed into each other;
 - animated PNG and AVIF, of which libvips reads and writes one frame only, and WebP, of which it holds all at once;
+- what was cut off, of which it can be told how far a decoder came;
 - what header readers call unusual: colours and layouts that libvips reads otherwise than browsers do;
 - everything on platforms without libvips, and in forked children.
 
@@ -67,6 +68,7 @@ def resize(job: Job) -> tuple[IO[bytes], int, int]:
         isolated=False,
         profile=None,
         unusual=False,
+        partial=False,
         composed=job.header.composed and job.frames > 1,
     )
     with opened(file) as data:
@@ -82,7 +84,9 @@ def resize_here(job: Job) -> tuple[IO[bytes], int, int]:
     """
     # Engines are heavy, and loaded when they are first needed.
     types = _PILLOW_ANIMATIONS if job.frames > 1 else _PILLOW_TYPES
-    if not (job.header.mimetype in types or job.header.unusual or job.header.composed) and vips_may_work():
+    header = job.header
+    is_for_pillow = header.mimetype in types or header.unusual or header.composed or header.partial
+    if not is_for_pillow and vips_may_work():
         from . import vips
 
         if job.mimetype not in _ENCODED_BY_PILLOW:

@@ -40,7 +40,7 @@ from ..headers.header import Frame, unsupported
 from ..source import ViewReader
 from ..types import READERS, VECTOR_TYPES
 from . import bitmaps, pdfium
-from .composing import composed
+from .composing import as_far_as_it_goes, composed
 from .encoding import encoded
 from .filters import DEFAULT_FILTER
 from .fork_guard import vips_may_work
@@ -183,7 +183,7 @@ def _opened(job: Job) -> Image.Image:
     if mimetype == "image/png":
         data = png.essential(data, job.header)
     elif mimetype == "image/jpeg":
-        data = memoryview(jpeg.essential(data))
+        data = memoryview(jpeg.essential(data, partial=job.header.partial))
     image = _opened_by_type(io.BufferedReader(ViewReader(data)), mimetype)
     header = job.header.info if mimetype in _TURNS_ITSELF else job.header
     if image.size != (header.width, header.height):
@@ -223,6 +223,8 @@ def _decoded(job: Job) -> Iterator[tuple[Image.Image, float]]:
         yield from composed(parts, job.header.width, job.header.height, lambda file: _part(job, file))
         return
     image = _opened(job)
+    if job.header.partial:
+        image = as_far_as_it_goes(image, _opened(job), _plain)
     if job.header.frames == 1:
         yield image, 0
         return
@@ -243,7 +245,10 @@ def _parts(job: Job) -> Iterator[Frame] | None:
 
 
 def _part(job: Job, file: bytes) -> Image.Image:
-    return _plain(_PLUGINS[job.header.mimetype](io.BytesIO(file)))
+    plugin = _PLUGINS[job.header.mimetype]
+    if job.header.partial:
+        return as_far_as_it_goes(plugin(io.BytesIO(file)), plugin(io.BytesIO(file)), _plain)
+    return _plain(plugin(io.BytesIO(file)))
 
 
 def _finished(job: Job, image: Image.Image, size: tuple[int, int] | None) -> Image.Image:

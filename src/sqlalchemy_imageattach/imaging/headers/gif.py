@@ -10,7 +10,18 @@ from collections.abc import Iterator
 
 from .header import CLEARED, HELD_BYTES, KEPT, PUT_BACK, Frame, Header, budget, damaged, truncated, unpack
 
-__all__ = ("CLEARS", "EXTENSION", "HAS_CLEAR", "IMAGE", "TRAILER", "blocks", "frames", "read", "screen_end")
+__all__ = (
+    "CLEARS",
+    "EXTENSION",
+    "HAS_CLEAR",
+    "IMAGE",
+    "TRAILER",
+    "blocks",
+    "frames",
+    "pixels_start",
+    "read",
+    "screen_end",
+)
 
 EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL = 0xF9
@@ -38,7 +49,7 @@ def blocks(data: memoryview) -> Iterator[tuple[int, int, int]]:
             return
         if kind == IMAGE:
             seen = True
-            at += 11 + _table_size(data[at + 9])
+            at = pixels_start(data, at)
         elif kind == EXTENSION:
             at += 2
         elif kind == 0:
@@ -65,6 +76,11 @@ def blocks(data: memoryview) -> Iterator[tuple[int, int, int]]:
 def screen_end(data: memoryview) -> int:
     """Find where the first block is."""
     return 13 + _table_size(data[10])
+
+
+def pixels_start(data: memoryview, at: int) -> int:
+    """Find where the pixels of a picture are, in blocks, of which the last is empty."""
+    return at + 11 + _table_size(data[at + 9])
 
 
 def read(data: memoryview) -> Header:

@@ -86,6 +86,8 @@ class Header:
     quality: int | None = None
     #: How often an animation is played, or 0 for without end.
     plays: int = 0
+    #: Whether the end of the file is missing, and a part of the picture with it.
+    partial: bool = False
     #: Whether it is of a type that loses something, and has lost nothing.
     lossless: bool = False
 

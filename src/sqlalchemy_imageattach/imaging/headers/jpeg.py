@@ -12,7 +12,7 @@ from . import colors
 from .header import HELD_BYTES, Header, budget, check_metadata, damaged, truncated, unpack
 from .tiff import read_orientation
 
-__all__ = ("APP1", "EOI", "SCAN", "essential", "read", "segments")
+__all__ = ("APP1", "EOI", "SCAN", "SOS", "essential", "read", "segments")
 
 # Markers without a length: TEM, the restart markers and SOI.
 _BARE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -22,7 +22,7 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 #: Entropy-coded data, which has no marker.
 SCAN = 0x00
-EOI, _SOS, _DQT, _COM, _APP0, APP1, _APP2, _APP14 = 0xD9, 0xDA, 0xDB, 0xFE, 0xE0, 0xE1, 0xE2, 0xEE
+EOI, SOS, _DQT, _COM, _APP0, APP1, _APP2, _APP14 = 0xD9, 0xDA, 0xDB, 0xFE, 0xE0, 0xE1, 0xE2, 0xEE
 
 # Decoders look for the next marker as long as it takes: some writers leave rubbish between segments.  A marker may have
 # any number of fill bytes before it.
@@ -56,7 +56,7 @@ def segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
             raise truncated(f"the JPEG declares a segment up to byte {end}, and has {len(data)}")
         yield marker, at + 2, end
         at = end
-        if marker == _SOS:
+        if marker == SOS:
             if not (found := _END_OF_SCAN.search(data, at)):
                 raise truncated("the JPEG has no end marker")
             yield SCAN, at, found.start()
@@ -86,7 +86,7 @@ def read(data: memoryview) -> Header:
             pieces.append(data[start + 12 : end])
         elif marker == _DQT and not luminance and end - start >= 65 and data[start] == 0:
             luminance = data[start + 1 : start + 65]
-        elif marker == _SOS:
+        elif marker == SOS:
             scans = start
             break
     if frame is None or not scans:
@@ -146,14 +146,21 @@ def _quality(luminance: memoryview) -> int | None:
     return max(1, min(100, round((200 - percent) / 2 if percent <= 100 else 5000 / percent)))
 
 
-def essential(data: memoryview) -> bytes:
-    """Copy what decoders need, so that none stumbles over the rest: all but metadata, and rubbish between segments."""
+def essential(data: memoryview, *, partial: bool = False) -> bytes:
+    """Copy what decoders need, so that none stumbles over the rest: all but metadata, and rubbish between segments.
+
+    :param data: the whole file
+    :param partial: whether a decoder is to stop where the picture does, and to make no end up; in several scans, all of
+        it is there from the first on
+    """
     pieces: list[memoryview | bytes] = [b"\xff\xd8"]
+    is_progressive = False
     for marker, start, end in segments(data):
+        is_progressive |= marker in _PROGRESSIVE
         if marker == SCAN:
             pieces.append(data[start:end])
         elif marker == EOI:
-            pieces.append(b"\xff\xd9")
+            pieces.append(b"" if partial and not is_progressive else b"\xff\xd9")
         elif marker in (_APP0, _APP14) or not (_APP0 <= marker <= 0xEF or marker == _COM):
             pieces += (bytes((0xFF, marker)), data[start - 2 : end])
     return b"".join(pieces)

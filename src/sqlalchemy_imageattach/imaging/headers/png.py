@@ -13,7 +13,7 @@ from . import colors
 from .header import HELD_BYTES, Frame, Header, budget, check_metadata, damaged, truncated, unpack
 from .tiff import read_orientation
 
-__all__ = ("chunks", "essential", "frames", "read")
+__all__ = ("chunk", "chunks", "essential", "frames", "read")
 
 Chunk = tuple[bytes, int, int]
 
@@ -84,9 +84,9 @@ def read(data: memoryview) -> Header:
 _COLORS = frozenset((b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"))
 
 
-def _is_whole(data: memoryview, chunk: Chunk) -> bool:
+def _is_whole(data: memoryview, listed: Chunk) -> bool:
     """Say whether a chunk tells the colours, which it does not when it is damaged."""
-    name, start, end = chunk
+    name, start, end = listed
     return name in _COLORS and unpack(">I", data, end - 4)[0] == zlib.crc32(data[start + 4 : end - 4])
 
 
@@ -173,7 +173,7 @@ def essential(data: memoryview, header: Header) -> memoryview:
         return data
     head = data[listed[0][1] + 8 : listed[0][2] - 4]
     pixels = [data[start:end] for name, start, end in listed if name == b"IDAT"]
-    return memoryview(b"".join((*_beginning(data, listed, bytes(head), header.profile), *pixels, _chunk(b"IEND"))))
+    return memoryview(b"".join((*_beginning(data, listed, bytes(head), header.profile), *pixels, chunk(b"IEND"))))
 
 
 def frames(data: memoryview) -> Iterator[Frame]:
@@ -190,11 +190,12 @@ def _frame(data: memoryview, listed: list[Chunk], head: bytes, control: memoryvi
     if not width or not height or left + width > whole_width or top + height > whole_height:
         raise damaged("the PNG has a frame outside of its canvas")
     own = struct.pack(">II", width, height) + head[8:]
-    file = b"".join((*_beginning(data, listed, own, None), _chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND")))
+    file = b"".join((*_beginning(data, listed, own, None), chunk(b"IDAT", b"".join(pixels)), chunk(b"IEND")))
     return Frame(left, top, width, height, round(1000 * delay / (by or 100)), disposal, blending == 0, file)
 
 
-def _chunk(name: bytes, payload: bytes = b"") -> bytes:
+def chunk(name: bytes, payload: bytes = b"") -> bytes:
+    """Write a chunk."""
     return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(payload, zlib.crc32(name)))
 
 
@@ -216,13 +217,13 @@ def _beginning(data: memoryview, listed: list[Chunk], head: bytes, profile: byte
         head = head[:9] + bytes((_PALETTE,)) + head[10:]
         color = _PALETTE
     yield _SIGNATURE
-    yield _chunk(b"IHDR", head)
+    yield chunk(b"IHDR", head)
     if profile is not None:
-        yield _chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile, 1))
+        yield chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile, 1))
     if color == _PALETTE:
-        yield _chunk(b"PLTE", palette[: len(palette) // 3 * 3][: 3 << depth])
+        yield chunk(b"PLTE", palette[: len(palette) // 3 * 3][: 3 << depth])
         clear = clear[: len(palette) // 3]
     # What is too long is cut, as browsers do, and what is too short means nothing.
     length = {_GRAY: 2, _RGB: 6, _PALETTE: len(clear)}.get(color, 0)
     if clear and length and len(clear) >= length:
-        yield _chunk(b"tRNS", clear[:length])
+        yield chunk(b"tRNS", clear[:length])
