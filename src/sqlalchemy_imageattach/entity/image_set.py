@@ -19,9 +19,10 @@ Each method with an ``a`` in front does the same and is awaited, for :class:`~sq
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack, overload
 
@@ -42,11 +43,12 @@ from ..transactions.which_store import find_store
 from .attaching import Incoming, ReadableFile, SeekableFile, accepted_by, insert_image, read_incoming, readable
 from .image import Image
 from .query import BaseImageQuery, current, matching, place_of
-from .thumbnails import WantedSize, find_made, inherited_values, lock_and_find, make, pixels
+from .thumbnails import WantedSize, find_made, inherited_values, lock_and_find, make, pixels, wanted_size
 from .variants import WithVariants
 
 if TYPE_CHECKING:
-    from ..imaging import ImagePolicy
+    from ..imaging import ImagePolicy, Resized
+    from ..imaging.picture import ResizeOptions
 
 __all__ = ("BaseImageSet", "ImageSet", "SingleImageSet", "mark_altering")
 
@@ -61,6 +63,24 @@ class HowToMake(TypedDict, total=False):
     first_frame: bool
     _preprocess_image: Callable[[Any], Any] | None
     _postprocess_image: Callable[[Any], Any] | None
+
+
+class RatioSize(TypedDict):
+    """A size: how many times the original's width and height."""
+
+    ratio: float
+
+
+class WidthSize(TypedDict):
+    """A size: a width in pixels."""
+
+    width: int
+
+
+class HeightSize(TypedDict):
+    """A size: a height in pixels."""
+
+    height: int
 
 
 class BaseImageSet(WithVariants, Generic[I]):
@@ -288,46 +308,44 @@ class BaseImageSet(WithVariants, Generic[I]):
         >>> user.picture.generate_thumbnail(width=150, store=store).size
         (150, 113)
         """
-        from ..imaging import check_filter
-
-        wanted = WantedSize(ratio, width, height)
-        check_filter(filter)
-        owner, relationship = place_of(self.query)
-        original = self.require_original()
-        store = find_store(store, original, owner=owner)
-        found = find_made(original, self._candidates(), wanted)
-        if found is not None:
-            return found
-        made = call(
-            make,
-            partial(original.open_file, store, use_seek=True),
-            wanted,
-            accepted_by(relationship),
+        (image,) = self._find_or_make(
+            [WantedSize(ratio, width, height)],
+            store,
             filter=filter,
             first_frame=first_frame,
             preprocess=_preprocess_image,
             postprocess=_postprocess_image,
         )
-        with made.file:
-            size = made.width, made.height
-            found = next(iter(self._candidates(width=made.width, height=made.height)), None)
-            if found is not None:
-                return found
-            found = lock_and_find(original, ImageSetRef(owner, relationship, tuple(self.identity_map.items())), size)
-            if found is not None:
-                current(self.query).append(found)
-                return found
-            incoming = Incoming(call(PendingFile.of_file, store, made.file, 2**63), size, made.mimetype)
-        attach = partial(self._insert, incoming, False, inherited=inherited_values(original))
-        session = object_session(original)
-        if session is None or not inspect(original).persistent:
-            return attach()
-        if not has_gap_locks(connection_for(session, relationship.mapper, original)):
-            return attach()
-        image: I = insert_or_find(session, relationship.mapper, attach)
-        if image not in self.query:
-            current(self.query).append(image)
         return image
+
+    def generate_thumbnails(
+        self,
+        sizes: Iterable[RatioSize | WidthSize | HeightSize],
+        *,
+        filter: str | int = "undefined",
+        store: Store = current_store,
+        first_frame: bool = False,
+    ) -> list[I]:
+        """Make several sizes of the original, whose file is opened once; those that are there already are found.
+
+        Nothing is attached unless all can be made.
+
+        :param sizes: mappings with one of ratio, width and height each, as :meth:`generate_thumbnail` takes them
+        :param filter: one of the names in ``wand.image.FILTER_TYPES``, or its index there
+        :param store: the store that has the original and gets the thumbnails; by default the current one
+        :param first_frame: whether to make stills of an animation
+        :returns: an image of each size, in that order; the same one for equal sizes
+        :raises ImageNotFoundError: (an :exc:`OSError`) when there is no original yet, or the store does not have it
+        :raises InvalidImageError: (a :exc:`ValueError`) when a size is too large, or the original damaged
+        :raises ValueError: for a size that is not positive and finite, and an unknown filter
+        :raises TypeError: for a mapping of no size, of two, or of other keys, and for sizes that are no numbers
+
+        >>> _ = user.picture.from_file(photograph, store=store)
+        >>> [image.size for image in user.picture.generate_thumbnails([{"width": 150}, {"ratio": 0.1}], store=store)]
+        [(150, 113), (64, 48)]
+        """
+        wanted = [wanted_size(size) for size in sizes]
+        return self._find_or_make(wanted, store, filter=filter, first_frame=first_frame)
 
     # What an original can do, for short.
 
@@ -436,6 +454,17 @@ class BaseImageSet(WithVariants, Generic[I]):
         make_thumbnail: Callable[..., I] = self.generate_thumbnail
         return await run(make_thumbnail, ratio, width, height, **how)
 
+    async def agenerate_thumbnails(
+        self,
+        sizes: Iterable[RatioSize | WidthSize | HeightSize],
+        *,
+        filter: str | int = "undefined",
+        store: Store = current_store,
+        first_frame: bool = False,
+    ) -> list[I]:
+        """Await :meth:`generate_thumbnails`."""
+        return await run(self.generate_thumbnails, sizes, filter=filter, store=store, first_frame=first_frame)
+
     async def amake_blob(self, store: Store = current_store) -> bytes:
         """Await :meth:`make_blob`."""
         return await run(self.make_blob, store)
@@ -445,6 +474,49 @@ class BaseImageSet(WithVariants, Generic[I]):
     def _candidates(self, **wanted: Any) -> list[I]:
         """The images of this set that have these values."""
         return matching(self.query, **wanted, **self.identity_map)
+
+    def _find_or_make(self, sizes: Sequence[WantedSize], store: Store, **options: Unpack[ResizeOptions]) -> list[I]:
+        from ..imaging import check_filter
+
+        check_filter(options["filter"])
+        owner, relationship = place_of(self.query)
+        original = self.require_original()
+        store = find_store(store, original, owner=owner)
+        candidates = self._candidates()
+        found = {wanted: find_made(original, candidates, wanted) for wanted in sizes}
+        missing = [wanted for wanted, image in found.items() if image is None]
+        if missing:
+            open_source = partial(original.open_file, store, use_seek=True)
+            with contextlib.ExitStack() as opened:
+                made = call(make, open_source, missing, accepted_by(relationship), **options)
+                for each in made:
+                    opened.enter_context(each.file)
+                for wanted, each in zip(missing, made, strict=True):
+                    found[wanted] = self._keep(each, original, store)
+        return [image for wanted in sizes if (image := found[wanted]) is not None]
+
+    def _keep(self, made: Resized, original: I, store: Store) -> I:
+        """Attach what was made, unless somebody has made the same meanwhile."""
+        owner, relationship = place_of(self.query)
+        size = made.width, made.height
+        found = next(iter(self._candidates(width=made.width, height=made.height)), None)
+        if found is not None:
+            return found
+        found = lock_and_find(original, ImageSetRef(owner, relationship, tuple(self.identity_map.items())), size)
+        if found is not None:
+            current(self.query).append(found)
+            return found
+        incoming = Incoming(call(PendingFile.of_file, store, made.file, 2**63), size, made.mimetype)
+        attach = partial(self._insert, incoming, False, inherited=inherited_values(original))
+        session = object_session(original)
+        if session is None or not inspect(original).persistent:
+            return attach()
+        if not has_gap_locks(connection_for(session, relationship.mapper, original)):
+            return attach()
+        image: I = insert_or_find(session, relationship.mapper, attach)
+        if image not in self.query:
+            current(self.query).append(image)
+        return image
 
     def _attach(
         self,
@@ -502,8 +574,8 @@ def _newness(image: Any) -> tuple[bool, datetime.datetime]:
 #: What templates must not call: Django and Jinja2's sandbox leave alone what says that it alters data.
 _ALTERING = (
     *("append", "clear", "remove", "delete", "adelete", "update"),
-    *("from_file", "from_blob", "from_raw_file", "generate_thumbnail"),
-    *("afrom_file", "afrom_blob", "afrom_raw_file", "agenerate_thumbnail"),
+    *("from_file", "from_blob", "from_raw_file", "generate_thumbnail", "generate_thumbnails"),
+    *("afrom_file", "afrom_blob", "afrom_raw_file", "agenerate_thumbnail", "agenerate_thumbnails"),
 )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import math
 import numbers
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -39,6 +39,7 @@ __all__ = (
     "make_from",
     "open_original",
     "pixels",
+    "wanted_size",
 )
 
 I = TypeVar("I", bound="Image")  # noqa: E741
@@ -159,19 +160,43 @@ def open_original(open_source: Callable[[], IO[bytes]], policy: ImagePolicy) -> 
 
 
 def make(
-    open_source: Callable[[], IO[bytes]], wanted: WantedSize, policy: ImagePolicy, **options: Unpack[ResizeOptions]
-) -> Resized:
-    """Open an original, and make one size of it.
+    open_source: Callable[[], IO[bytes]],
+    sizes: Iterable[WantedSize],
+    policy: ImagePolicy,
+    **options: Unpack[ResizeOptions],
+) -> list[Resized]:
+    """Open an original once, and make sizes of it: all, or none.
 
     :param open_source: opens the original
-    :param wanted: the size
+    :param sizes: the sizes
     :param policy: the limits
     :param options: for :func:`~.imaging.resize`
-    :returns: the file, which the caller closes, and its size
-    :raises InvalidImageError: when the size is too large, or the original damaged
+    :returns: the files, which the caller closes, and their sizes
+    :raises InvalidImageError: when a size is too large, or the original damaged
     """
-    with open_original(open_source, policy) as picture:
-        return make_from(picture, wanted, **options)
+    with open_original(open_source, policy) as picture, contextlib.ExitStack() as unfinished:
+        made = []
+        for wanted in sizes:
+            made.append(make_from(picture, wanted, **options))
+            unfinished.callback(made[-1].file.close)
+        unfinished.pop_all()
+        return made
+
+
+def wanted_size(size: Mapping[str, Any]) -> WantedSize:
+    """Read a size that a caller gives as a mapping.
+
+    :param size: one of ratio, width and height
+    :returns: the same
+    :raises TypeError: when it is no such mapping
+    :raises ValueError: for what is not positive and finite
+
+    >>> wanted_size({"width": 150}).width
+    150
+    """
+    if not isinstance(size, Mapping) or not size.keys() <= {"ratio", "width", "height"}:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"expected a mapping with one of ratio, width and height, got {size!r}")
+    return WantedSize(**size)
 
 
 def make_from(picture: Picture, wanted: WantedSize, **options: Unpack[ResizeOptions]) -> Resized:
