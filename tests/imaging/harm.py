@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -27,18 +28,24 @@ def outcome(path: Path) -> str:
 
 
 def measured(path: Path) -> dict[str, object]:
-    """Has :func:`outcome` run in a forked process, which a hang, a crash or a leak does not outlive."""
+    """Has :func:`outcome` run in a forked process, which a hang, a crash or a leak does not outlive.
+
+    Megabytes are those above the start: what the process itself grew by at most, and the largest of its children, as
+    they work one at a time.
+    """
     reading, writing = os.pipe()
     started = time.monotonic()
     child = os.fork()
     if child == 0:
+        before = _resident("VmRSS")
         try:
             text = outcome(path)
         except BaseException as error:
             text = f"raised: {error!r}"
-        os.write(writing, text.encode()[:4000])
         # Stops the worker, so that what it used is counted.
         atexit._run_exitfuncs()
+        kilobytes = _resident("VmHWM") - before + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        os.write(writing, f"{kilobytes // 1024} {text}".encode()[:4000])
         os._exit(0)
     os.close(writing)
     while True:
@@ -49,10 +56,19 @@ def measured(path: Path) -> dict[str, object]:
             os.kill(child, 9)
         time.sleep(0.005)
     with os.fdopen(reading, "rb") as answer:
-        text = answer.read().decode()
+        megabytes, _, text = answer.read().decode(errors="replace").partition(" ")
+    died = status != 0
     return {
         "name": path.name,
-        "outcome": text if status == 0 else f"died: status {status}",
+        "outcome": f"died: status {status}" if died else text,
         "seconds": round(used.ru_utime + used.ru_stime, 2),
-        "megabytes": used.ru_maxrss // 1024,
+        "megabytes": used.ru_maxrss // 1024 if died else int(megabytes),
     }
+
+
+def _resident(name: str) -> int:
+    """How many kilobytes this process has in memory, now (``VmRSS``) or had at most (``VmHWM``)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    raise LookupError(name)

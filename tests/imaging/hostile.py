@@ -190,13 +190,13 @@ def isobmffs() -> Corpus:
     # Where the second box of pixels has its first byte.
     place = len(plain) - 30 + 8 + 14 + 9_000 * 8 + 8
     extents = struct.pack(">II", place, len(units)) * 9_000
-    items = _box(b"iloc", b"\0\0\0\0\x44\0\0\1\0\1\0\0\x23\x28" + extents)
-    yield "units-named-9000-times.avif", _with_box(plain, b"meta iloc", items) + _box(b"mdat", units)
+    items = box(b"iloc", b"\0\0\0\0\x44\0\0\1\0\1\0\0\x23\x28" + extents)
+    yield "units-named-9000-times.avif", _with_box(plain, b"meta iloc", items) + box(b"mdat", units)
     table = b"moov trak mdia minf stbl "
-    frames = _with_box(moving, table + b"stsz", _box(b"stsz", struct.pack(">III", 0, len(units), 9_000)))
+    frames = _with_box(moving, table + b"stsz", box(b"stsz", struct.pack(">III", 0, len(units), 9_000)))
     place = struct.pack(">I", len(frames) + 9_000 * 4 - 4 + 8)
-    chunks = _box(b"stco", struct.pack(">II", 0, 9_000) + place * 9_000)
-    yield "units-in-9000-frames.avif", _with_box(frames, table + b"stco", chunks) + _box(b"mdat", units * 3)
+    chunks = box(b"stco", struct.pack(">II", 0, 9_000) + place * 9_000)
+    yield "units-in-9000-frames.avif", _with_box(frames, table + b"stco", chunks) + box(b"mdat", units * 3)
     yield "only-brands.heic", b"\0\0\0\x18ftypheic\0\0\0\0heicmif1"
     yield "brands-of-avif-around-nothing.heic", _replaced(plain, (b"avif", b"heic"))
 
@@ -204,30 +204,30 @@ def isobmffs() -> Corpus:
 def heics() -> Corpus:
     if find_spec("pillow_heif") is None:
         return
-    plain, size = _heic(pictures.noise(64, 64)), struct.pack(">II", 64, 64)
+    plain, size = heic(pictures.noise(64, 64)), struct.pack(">II", 64, 64)
     yield "65535x65535.heic", _replaced(plain, (size, struct.pack(">II", 65_535, 65_535)))
     yield "4-billion.heic", _replaced(plain, (size, b"\xff" * 8))
     yield "other-size.heic", _replaced(plain, (size, struct.pack(">II", 800, 600)))
-    large = _heic(Image.new("RGB", (5_000, 5_000)))
+    large = heic(Image.new("RGB", (5_000, 5_000)))
     yield "larger-than-it-says.heic", _replaced(large, (struct.pack(">II", 5_000, 5_000), size))
     yield "flat-5000.heic", large
     pixels = plain[plain.index(b"mdat") + 4 :]
     place = len(plain) - 34 + 8 + 14 + 9_000 * 8 - len(pixels)
     extents = struct.pack(">II", place, len(pixels)) * 9_000
-    items = _box(b"iloc", b"\0\0\0\0\x44\0\0\1\0\1\0\0\x23\x28" + extents)
+    items = box(b"iloc", b"\0\0\0\0\x44\0\0\1\0\1\0\0\x23\x28" + extents)
     yield "pixels-named-9000-times.heic", _with_box(plain, b"meta iloc", items)
     # A grid of 255 x 255 tiles, each the same; or itself.
     grid = b"\0\1\xfe\xfe" + struct.pack(">II", 255 * 64, 255 * 64)
-    yield "grid-of-65025-tiles.heic", _derived(plain, b"grid", grid, 255 * 64, [1] * 65_025)
-    yield "grid-that-is-64-wide.heic", _derived(plain, b"grid", grid, 64, [1] * 65_025)
-    yield "grid-of-itself.heic", _derived(plain, b"grid", b"\0\0\0\0" + struct.pack(">HH", 64, 64), 64, [2])
-    yield "identity-of-itself.heic", _derived(plain, b"iden", b"", 64, [2])
+    yield "grid-of-65025-tiles.heic", derived(plain, b"grid", grid, 255 * 64, [1] * 65_025)
+    yield "grid-that-is-64-wide.heic", derived(plain, b"grid", grid, 64, [1] * 65_025)
+    yield "grid-of-itself.heic", derived(plain, b"grid", b"\0\0\0\0" + struct.pack(">HH", 64, 64), 64, [2])
+    yield "identity-of-itself.heic", derived(plain, b"iden", b"", 64, [2])
     overlay = b"\0\1" + b"\xff" * 8 + struct.pack(">II", 4_000, 4_000) + bytes(8) * 65_000
-    yield "overlay-of-65000.heic", _derived(plain, b"iovl", overlay, 4_000, [1] * 65_000)
+    yield "overlay-of-65000.heic", derived(plain, b"iovl", overlay, 4_000, [1] * 65_000)
     yield from _cut_off("heic", plain, _BOXES)
 
 
-def _heic(image: Image.Image) -> bytes:
+def heic(image: Image.Image) -> bytes:
     import pillow_heif
 
     file = io.BytesIO()
@@ -235,48 +235,48 @@ def _heic(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _derived(plain: bytes, kind: bytes, payload: bytes, side: int, sources: list[int]) -> bytes:
+def derived(plain: bytes, kind: bytes, payload: bytes, side: int, sources: list[int], tile: int = 64) -> bytes:
     """Adds an item, of a kind that is made of other items, to an HEIC of one item, and shows that instead."""
     at = plain.index(b"hvcC") - 4
     configuration = plain[at : at + int.from_bytes(plain[at : at + 4])]
     pixels = plain[plain.index(b"mdat") + 4 :]
-    sides = (struct.pack(">4xII", each, each) for each in (64, side))
-    properties = _box(b"ipco", configuration + b"".join(_box(b"ispe", each) for each in sides))
-    owners = _box(b"ipma", struct.pack(">4xIHBBBHBB", 2, 1, 2, 0x81, 2, 2, 1, 3))
-    entries = b"".join(_box(b"infe", struct.pack(">BxxxHH4sx", 2, *each)) for each in ((1, 0, b"hvc1"), (2, 0, kind)))
+    sides = (struct.pack(">4xII", each, each) for each in (tile, side))
+    properties = box(b"ipco", configuration + b"".join(box(b"ispe", each) for each in sides))
+    owners = box(b"ipma", struct.pack(">4xIHBBBHBB", 2, 1, 2, 0x81, 2, 2, 1, 3))
+    entries = b"".join(box(b"infe", struct.pack(">BxxxHH4sx", 2, *each)) for each in ((1, 0, b"hvc1"), (2, 0, kind)))
 
     def meta(place: int) -> bytes:
         locations = struct.pack(">HHHHII", 1, 0, 0, 1, place, len(pixels))
         locations += struct.pack(">HHHHII", 2, 1, 0, 1, 0, len(payload))
-        return _box(
+        return box(
             b"meta",
             bytes(4)
-            + _box(b"hdlr", bytes(8) + b"pict" + bytes(13))
-            + _box(b"pitm", struct.pack(">4xH", 2))
-            + _box(b"iloc", b"\1\0\0\0\x44\0\0\2" + locations)
-            + _box(b"iinf", struct.pack(">4xH", 2) + entries)
-            + _box(b"iref", bytes(4) + _box(b"dimg", struct.pack(f">HH{len(sources)}H", 2, len(sources), *sources)))
-            + _box(b"iprp", properties + owners)
-            + _box(b"idat", payload),
+            + box(b"hdlr", bytes(8) + b"pict" + bytes(13))
+            + box(b"pitm", struct.pack(">4xH", 2))
+            + box(b"iloc", b"\1\0\0\0\x44\0\0\2" + locations)
+            + box(b"iinf", struct.pack(">4xH", 2) + entries)
+            + box(b"iref", bytes(4) + box(b"dimg", struct.pack(f">HH{len(sources)}H", 2, len(sources), *sources)))
+            + box(b"iprp", properties + owners)
+            + box(b"idat", payload),
         )
 
     brands = plain[: int.from_bytes(plain[:4])]
-    return brands + meta(len(brands) + len(meta(0)) + 8) + _box(b"mdat", pixels)
+    return brands + meta(len(brands) + len(meta(0)) + 8) + box(b"mdat", pixels)
 
 
-def _box(kind: bytes, payload: bytes) -> bytes:
+def box(kind: bytes, payload: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(payload), kind) + payload
 
 
-def _with_box(data: bytes, path: bytes, box: bytes) -> bytes:
+def _with_box(data: bytes, path: bytes, content: bytes) -> bytes:
     """Puts a box into the place of another; offsets stay as they are."""
     name, _, inner = path.partition(b" ")
     at = data.index(name) - 4
     (size,) = struct.unpack_from(">I", data, at)
     if inner:
         old = data[at + 8 : at + size]
-        box = _box(name, _with_box(old, inner, box))
-    return data[:at] + box + data[at + size :]
+        content = box(name, _with_box(old, inner, content))
+    return data[:at] + content + data[at + size :]
 
 
 def tiffs() -> Corpus:

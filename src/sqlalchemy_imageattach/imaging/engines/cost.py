@@ -64,4 +64,4 @@ def _memory(job: Job) -> float:
         held = max(held, _FRAMES.get(header.mimetype, _WHOLE_ELSE))
     elif header.mimetype != "image/jpeg" and (header.unusual or header.composed or not vips_would_work()):
         held = max(held, _WHOLE.get(header.mimetype, _WHOLE_ELSE))
-    return pixels * held + row * rows + job.width * job.height * job.frames * _RESULT
+    return header.tables + pixels * held + row * rows + job.width * job.height * job.frames * _RESULT

@@ -12,6 +12,8 @@ from .header import Budget, damaged, truncated
 __all__ = ("frame_sizes",)
 
 _SEQUENCE_HEADER = 1
+# The header of a frame, by itself or with its pixels.
+_FRAMES = frozenset((3, 6))
 
 
 class _Bits:
@@ -27,15 +29,16 @@ class _Bits:
         return self._value >> self._left & ((1 << count) - 1)
 
 
-def frame_sizes(data: memoryview, budget: Budget) -> Iterator[tuple[int, int]]:
+def frame_sizes(data: memoryview, units: Budget, frames: Budget) -> Iterator[tuple[int, int]]:
     """Yield the largest width and height that each sequence header in a bitstream allows.
 
     :param data: the bitstream of one sample
-    :param budget: has a part for each unit
+    :param units: has a part for each unit
+    :param frames: has a part for each frame, be it shown or not
     """
     at = 0
     while at < len(data):
-        budget.spend()
+        units.spend()
         header = data[at]
         at += 2 if header & 4 else 1
         size = len(data) - at
@@ -43,7 +46,10 @@ def frame_sizes(data: memoryview, budget: Budget) -> Iterator[tuple[int, int]]:
             size, at = _leb128(data, at)
         if at + size > len(data):
             raise truncated("an AV1 bitstream ends within a unit")
-        if header >> 3 & 15 == _SEQUENCE_HEADER:
+        kind = header >> 3 & 15
+        if kind in _FRAMES:
+            frames.spend()
+        elif kind == _SEQUENCE_HEADER:
             yield _sequence_size(_Bits(data[at : at + size]))
         at += size
 

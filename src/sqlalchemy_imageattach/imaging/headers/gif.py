@@ -31,6 +31,9 @@ _LOOPS = frozenset((b"\xff\x0bNETSCAPE2.0", b"\xff\x0bANIMEXTS1.0"))
 HAS_CLEAR, CLEARS = 0x01, 0x08
 _DISPOSALS = {0: KEPT, 1: KEPT, 2: CLEARED, 3: PUT_BACK, 4: PUT_BACK}
 
+# Pixels that a frame may have beyond twice the canvas.
+_FRAME_BEYOND = 10_000
+
 # Bytes a pixel: the canvas, and what it was before.
 _WHOLE_CANVAS = 5.5 / HELD_BYTES
 
@@ -96,6 +99,9 @@ def read(data: memoryview) -> Header:
                 is_plain &= (left, top, frame_width, frame_height) == (0, 0, width, height)
                 is_plain &= (data[10] | data[start + 9]) & 0x80 != 0
                 width, height = max(width, left + frame_width), max(height, top + frame_height)
+            elif frame_width * frame_height > 2 * width * height + _FRAME_BEYOND:
+                # It would be decoded whole before it is cut.
+                raise damaged(f"the GIF has a frame of {frame_width}x{frame_height} pixels on {width}x{height}")
         elif kind == EXTENSION and bytes(data[start + 1 : start + 14]) in _LOOPS and end - start >= 19:
             (again,) = unpack("<H", data, start + 16)
             plays = again + 1 if again else 0

@@ -90,6 +90,8 @@ class Header:
     partial: bool = False
     #: Whether it is of a type that loses something, and has lost nothing.
     lossless: bool = False
+    #: Bytes that a decoder may need beside the pixels, whatever their number is.
+    tables: int = 0
 
     @property
     def info(self) -> ImageInfo:

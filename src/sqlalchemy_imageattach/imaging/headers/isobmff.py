@@ -24,6 +24,9 @@ _BRANDS = {
 _HELD, _HELD_AVIF, _HELD_AVIF_DEEP = 9, 13, 18
 
 
+# Frames that a bitstream may have beyond two for each that is shown.
+_HIDDEN = 8
+
 # Bytes that a picture may hold in the process itself; and those of a file that is no trifle: cameras write ten times as
 # many for each of their pixels as would make so large a picture of it.
 _LARGE, _LARGE_FILE = 250_000_000, 1_000_000
@@ -146,9 +149,14 @@ def _tracks(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int]]
 def _check_frame_sizes(
     data: memoryview, samples: Iterator[tuple[int, int]], width: int, height: int, units: Budget
 ) -> None:
-    """Refuse an AVIF whose bitstreams are larger than it says: they would be decoded before anybody notices."""
-    for start, end in samples:
-        for frame_width, frame_height in av1.frame_sizes(data[start:end], units):
+    """Refuse an AVIF whose bitstreams are larger than it says: they would be decoded before anybody notices.
+
+    So would be frames that are not shown.  Encoders hide some between those of an animation.
+    """
+    listed = list(samples)
+    frames = Budget(2 * len(listed) + _HIDDEN, "the bitstream, of frames that are not shown,")
+    for start, end in listed:
+        for frame_width, frame_height in av1.frame_sizes(data[start:end], units, frames):
             # Frames are padded to whole blocks, and tiles of a grid may overlap its edge.
             if frame_width * frame_height > 2 * (width + 64) * (height + 64):
                 raise damaged(f"it says {width}x{height} pixels, and has a bitstream of {frame_width}x{frame_height}")

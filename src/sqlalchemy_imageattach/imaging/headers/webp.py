@@ -77,8 +77,25 @@ def read(data: memoryview) -> Header:
         unusual=bool(b"ICCP" in first and not flags & HAS_PROFILE) or not colors.is_simple(profile),
         quality=_quality(picture[1]) if picture[0] == b"VP8 " else None,
         lossless=picture[0] == b"VP8L",
+        tables=_tables(data, listed, width * height),
         plays=unpack("<4xH", first[b"ANIM"])[0] if flags & HAS_ANIMATION and b"ANIM" in first else 0,
     )
+
+
+# What is coded without loss: in parts of at least 16 pixels, each of which may have codes of its own.  Those take 20
+# bits of the file at least, and 5,800 bytes of memory; there are 65,536 of them at most.
+_LOSSLESS = frozenset((b"VP8L", b"ALPH", b"ANMF"))
+_PART, _BITS_OF_CODES, _BYTES_OF_CODES, _MAX_CODES = 16, 20, 5_800, 65_536
+
+
+def _tables(data: memoryview, listed: list[tuple[bytes, int, int]], pixels: int) -> int:
+    """Tell how many bytes the tables of codes take at most, of one picture at a time."""
+    longest = 0
+    for name, start, end in listed:
+        # A frame begins with its place and its time.
+        if name in _LOSSLESS and not (name == b"ANMF" and bytes(data[start + 24 : start + 28]) == b"VP8 "):
+            longest = max(longest, end - start)
+    return min(_MAX_CODES, pixels // _PART, 8 * longest // _BITS_OF_CODES) * _BYTES_OF_CODES
 
 
 def _bitstream_size(data: memoryview, name: bytes, start: int) -> tuple[int, int]:
