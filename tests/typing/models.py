@@ -104,6 +104,9 @@ def a_thumbnail_has_one_size(user: User) -> None:
     user.picture.generate_thumbnail()  # type: ignore[call-overload]
     user.picture.generate_thumbnail(width=1, height=1)  # type: ignore[call-overload]
     user.picture.generate_thumbnail(0.5, width=1)  # type: ignore[call-overload]
+    assert_type(user.picture.generate_thumbnails([{"width": 150}, {"ratio": 0.5}]), list[UserPicture])
+    user.picture.generate_thumbnails([{}])  # type: ignore[list-item]
+    user.picture.generate_thumbnails([{"width": 1, "height": 1}])  # type: ignore[list-item]
 
 
 def an_attribute_has_a_policy() -> None:
