@@ -20,9 +20,12 @@ hypothesis.settings.register_profile("ci", deadline=None, max_examples=200, prin
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=100_000, print_blob=True)
 hypothesis.settings.load_profile("ci" if parts.has_to_be_complete() else "default")
 
-# A shell starts what runs in the background with Ctrl-C ignored, and the programs that tests start would inherit that.
+# A shell starts what runs in the background with Ctrl-C ignored, nohup with the end of its terminal ignored, and the
+# programs that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(getattr(signal, "SIGHUP", signal.SIGINT)) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -222,6 +222,7 @@ METHODS = {
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_current_store_passes_every_method_on(name: str) -> None:
     arguments = {"put_key": ("f", "k", True), "list_files": (), "now": (), "store": ("i", "f"), "open": ("i", True)}
+    arguments |= {"spool_folder": (), "rename_key": ("k", "l")}
     expected = arguments.get(name, ("k",))
     store = Everything()
     with store_context(store):

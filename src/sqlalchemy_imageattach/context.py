@@ -287,6 +287,13 @@ class LocalProxyStore(Store):
         result: datetime.datetime = self._call("now")
         return result
 
+    def spool_folder(self) -> str | None:
+        result: str | None = self._call("spool_folder")
+        return result
+
+    def rename_key(self, former: FileKey, key: FileKey) -> None:
+        self._call("rename_key", former, key)
+
     def put_key(self, file: IO[bytes], key: FileKey, reproducible: bool) -> None:
         self._call("put_key", file, key, reproducible)
 
