@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,3 +119,11 @@ def test_wrong_hosts_are_refused() -> None:
 
 def test_an_empty_list_trusts_no_host() -> None:
     assert Hosts(trusted=[]).base_url("https", "evil.example", "/app", {}.get) == "/app/"
+
+
+def test_a_response_that_ends_in_another_request_leaves_the_url_of_that_one() -> None:
+    former = set_base_url("https://former.example/")
+    contextvars.Context().run(former.__enter__)
+    with set_base_url("https://current.example/"):
+        former.__exit__(None, None, None)
+        assert current_base_url() == "https://current.example/"

@@ -51,8 +51,10 @@ def set_base_url(base_url: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Not by a token: the end of a response may run in another context than its beginning.
-        _base_url.set(outer)
+        # The end of a response may run in another context than its beginning, where a token would be an error; and a
+        # response that was never closed ends in the middle of another request, whose URL is not to be touched.
+        if _base_url.get() is base_url:
+            _base_url.set(outer)
 
 
 @dataclass(frozen=True, slots=True)
