@@ -478,7 +478,7 @@ class BaseImageSet(WithVariants, Generic[I]):
     def _find_or_make(self, sizes: Sequence[WantedSize], store: Store, **options: Unpack[ResizeOptions]) -> list[I]:
         from ..imaging import check_filter
 
-        check_filter(options["filter"])
+        check_filter(options.get("filter", "undefined"))
         owner, relationship = place_of(self.query)
         original = self.require_original()
         store = find_store(store, original, owner=owner)
