@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import gc
 import threading
@@ -75,6 +76,23 @@ def test_a_pop_undoes_pushes_alone_since_another_hook_may_have_answered_before_t
 def test_context_decorates_functions() -> None:
     store = MemoryStore()
     assert store_context(store)(get_current_store)() is store
+
+
+def test_a_block_that_ends_in_another_context_leaves_that_one_alone() -> None:
+    former = store_context(MemoryStore())
+    contextvars.Context().run(former.__enter__)
+    with store_context(MemoryStore()) as store:
+        former.__exit__(None, None, None)
+        assert get_current_store() is store
+
+
+def test_blocks_that_end_in_another_order_leave_nothing() -> None:
+    first, second = store_context(MemoryStore()), store_context(MemoryStore())
+    for block in (first, second):
+        block.__enter__()
+    for block in (first, second):
+        block.__exit__(None, None, None)
+    assert len(context_stacks) == 0
 
 
 @pytest.mark.parametrize("wrong", [None, "store", MemoryStore, object()])

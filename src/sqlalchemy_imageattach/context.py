@@ -9,7 +9,8 @@ Contexts nest, and each thread, greenlet and asyncio task has its own.  The stac
 :class:`~contextvars.ContextVar`: a task starts with the stack of the code that started it, and what it pushes is its
 own.  It must always be true that
 
-- a block leaves the stack as it found it, however it ends;
+- a block leaves the stack as it found it, however it ends; one that ends in another context than it began in, as that
+  of a generator that was never closed, leaves that one alone;
 - while :data:`current_store` runs a method of the current store, the store below that one is current, so that a store
   made over :data:`current_store` reaches the one that it decorates and not itself;
 - nothing here keeps a thread, greenlet or task alive, nor the stack of a dead one in sight.
@@ -50,6 +51,9 @@ _stack: ContextVar[_Stack] = ContextVar("sqlalchemy_imageattach.context", defaul
 # How many stores on top of it were pushed by hand, since the innermost block began.
 _pushed: ContextVar[int] = ContextVar("sqlalchemy_imageattach.context.pushed", default=0)
 
+# A mark of each block that is open, the innermost last.
+_blocks: ContextVar[tuple[object, ...]] = ContextVar("sqlalchemy_imageattach.context.blocks", default=())
+
 
 @contextmanager
 def store_context(store: Store) -> Iterator[Store]:
@@ -66,13 +70,16 @@ def store_context(store: Store) -> Iterator[Store]:
     True
     """
     check_store("store", store)
-    outer, pushed = _stack.get(), _pushed.get()
+    outer, pushed, blocks, block = _stack.get(), _pushed.get(), _blocks.get(), object()
     _replace((*outer, store), 0)
+    _blocks.set((*blocks, block))
     try:
         yield store
     finally:
-        # Also when the block pushed something that it did not pop.
-        _replace(outer, pushed)
+        if block in _blocks.get():
+            # Also when the block pushed something that it did not pop.
+            _replace(outer, pushed)
+            _blocks.set(blocks)
 
 
 def push_store_context(store: Store) -> None:
