@@ -23,6 +23,7 @@ from sqlalchemy_imageattach.naming import FileKey, name_of
 from sqlalchemy_imageattach.store import Store
 from sqlalchemy_imageattach.stores.fallback import FallbackStore
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
+from sqlalchemy_imageattach.stores.http import HttpExposedStore
 from sqlalchemy_imageattach.stores.memory import MemoryStore
 from sqlalchemy_imageattach.stores.routing import RoutingStore
 from sqlalchemy_imageattach.stores.sandbox import SandboxStore
@@ -187,6 +188,7 @@ def test_bytes_of_another_file_system_are_copied(tmp_path):
         lambda store: FallbackStore(store, MemoryStore()),
         lambda store: SandboxStore(MemoryStore(), store),
         lambda store: RoutingStore(store, {"scan": MemoryStore()}),
+        HttpExposedStore,
     ],
 )
 def test_a_store_over_others_has_large_files_wait_where_it_puts_them(store, around: Callable[[Store], Store]):

@@ -189,6 +189,9 @@ class HttpExposedStore(HttpExposure, LayeredStore):
     def alone(self, key: FileKey) -> AbstractContextManager[None]:
         return self.wrapped.alone(key)
 
+    def spool_folder(self) -> str | None:
+        return self.wrapped.spool_folder()
+
     def now(self) -> datetime.datetime:
         return self.wrapped.now()
 
