@@ -57,16 +57,21 @@ def replace(session: Session, user_id: int, blob: bytes) -> None:
     user.picture.from_blob(blob)
 
 
+def sweep_green(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours pass, and a sweep takes the green picture for an orphan."""
+    (swept,) = [key for key, blob in stored(store).items() if blob == GREEN]
+    store.delete_key(swept)
+    later = time.time() + 13 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+
+
 @by_the_connection
 def test_a_file_that_was_swept_before_the_connections_commit_fails_that(
     joined, connection, user_id, agree, store, monkeypatch
 ):
     replace(joined, user_id, GREEN)
     joined.commit()
-    (swept,) = [key for key, blob in stored(store).items() if blob == GREEN]
-    store.delete_key(swept)
-    later = time.time() + 13 * 3600
-    monkeypatch.setattr(time, "time", lambda: later)
+    sweep_green(store, monkeypatch)
     with pytest.raises(ImageNotFoundError, match="sweep"):
         connection.commit()
     connection.rollback()
@@ -389,10 +394,7 @@ def test_a_file_that_was_swept_before_prepare_fails_that(make_session, user_id, 
     session = make_session(twophase=True)
     replace(session, user_id, GREEN)
     session.flush()
-    (swept,) = [key for key, blob in stored(store).items() if blob == GREEN]
-    store.delete_key(swept)
-    later = time.time() + 13 * 3600
-    monkeypatch.setattr(time, "time", lambda: later)
+    sweep_green(store, monkeypatch)
     with pytest.raises(ImageNotFoundError, match="sweep"):
         session.prepare()
     session.close()

@@ -44,9 +44,8 @@ def verify(
         report.find(finding.kind, str(finding), reason=finding.reason, key=key, row=row, name=finding.name)
     counts = {kind: report.counts[kind] for kind in ("missing", "unreadable", "mismatch", "orphan", "debris")}
     line = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
-    looked = {"rows": report.looked["rows"], "files": report.looked["files"]}
-    line = f"{looked['rows']:,} rows, {looked['files']:,} files: {line}"
-    return report.end(Status.FOUND if report.counts else Status.FINE, line, **looked, **counts)
+    line = f"{report.looked['rows']:,} rows, {report.looked['files']:,} files: {line}"
+    return report.end(Status.FOUND if report.counts else Status.FINE, line, **report.looked, **counts)
 
 
 def sweep(
@@ -138,7 +137,8 @@ class _Progress:
         self._counted: int | None = None
 
     def __call__(self, step: str, done: int) -> None:
-        self._report.looked[step] = done
+        if step in self._report.looked:
+            self._report.looked[step] = done
         self._report.begin(_STEPS[step], self._count)
         self._report.advance(done)
 

@@ -244,9 +244,8 @@ def audit(
             return sum(count(session, mapper) for session in sessions for mapper in mappers)
 
         def end(status: Status) -> Status:
-            looked = {"rows": report.looked["rows"], "files": report.looked["files"]}
-            line = f"stopped after {looked['rows']:,} rows and {looked['files']:,} files"
-            return report.end(status, line, **looked, **report.counts)
+            line = f"stopped after {report.looked['rows']:,} rows and {report.looked['files']:,} files"
+            return report.end(status, line, **report.looked, **report.counts)
 
         with ending(report, end, "Run the same again."):
             if sweep:

@@ -75,8 +75,8 @@ class Report:
         self.as_json = as_json
         #: How many images there were of each kind, for the end.
         self.counts: Counter[str] = Counter()
-        #: How many rows and files were looked at, by step.
-        self.looked: Counter[str] = Counter()
+        #: How many rows and files were looked at.
+        self.looked = {"rows": 0, "files": 0}
         self._unit = unit
         console = Console(stderr=True)
         self._is_live = console.is_terminal and not as_json

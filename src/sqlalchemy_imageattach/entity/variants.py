@@ -241,10 +241,7 @@ def _resolved(
     if isinstance(preset, str):
         presets = presets_of(mapper)
         if preset not in presets:
-            known = ", ".join(map(repr, presets)) or "none"
-            raise ValueError(
-                f"expected the name of a preset, got {preset!r}; image_attachment(variants=...) declares {known}"
-            )
+            raise _no_preset(preset, presets)
         if not values:
             return presets[preset], preset
         return dataclasses.replace(presets[preset], **values), None
@@ -268,17 +265,19 @@ def check_presets(mappers: Sequence[Mapper[Any]], store: Store, presets: Collect
     """
     if isinstance(presets, str):
         raise TypeError(f"expected presets to be a list of names, got the text {presets!r}")
+    from ..variants.variant import makes_none
+
     if presets and not hasattr(store.variants, "prepare"):
-        raise ValueError(
-            f"expected a store that makes variants, got {store!r}; make it with variants=Variants(secret=...)"
-        )
-    known = [name for mapper in mappers for name in presets_of(mapper)]
+        raise makes_none(store)
+    known = dict.fromkeys(name for mapper in mappers for name in presets_of(mapper))
     for name in presets:
         if name not in known:
-            names = ", ".join(map(repr, dict.fromkeys(known))) or "none"
-            raise ValueError(
-                f"expected the name of a preset, got {name!r}; image_attachment(variants=...) declares {names}"
-            )
+            raise _no_preset(name, known)
+
+
+def _no_preset(name: str, known: Iterable[str]) -> ValueError:
+    names = ", ".join(map(repr, known)) or "none"
+    return ValueError(f"expected the name of a preset, got {name!r}; image_attachment(variants=...) declares {names}")
 
 
 def prepare_presets(image: Any, store: Store, presets: Collection[str]) -> list[Variant]:

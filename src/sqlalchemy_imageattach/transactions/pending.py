@@ -165,9 +165,9 @@ class _Memory:
         self._given: SimpleQueue[int] = SimpleQueue()
 
     def take(self, size: int) -> bool:
-        if self._process != os.getpid():
-            # Another thread of the parent may have held the lock during the fork.
-            self.__init__()  # type: ignore[misc]
+        if self._process != (process := os.getpid()):
+            # Another thread of the parent may have held the lock during the fork.  What waited there waits here, too.
+            self._process, self._lock = process, threading.Lock()
         with self._lock:
             with contextlib.suppress(Empty):
                 while True:

@@ -54,10 +54,8 @@ def make(
             first_frame=recipe.first_frame or recipe.mimetype not in ANIMATED_TYPES,
             thorough=thorough,
         ).file
-        is_same = (*recipe[:3], window, recipe.padded, recipe.first_frame, recipe.background) == (
-            *(*size, info.mimetype),
-            *(None, False, False, None),
-        )
+        is_whole = window is None and not recipe.padded and not recipe.first_frame
+        is_same = is_whole and recipe.background is None and recipe[:3] == (*size, info.mimetype)
         if not is_same or _bytes_of(file) > _bytes_of(made) or not picture.is_plain():
             return made
     # Nothing is gained by encoding it anew, and some quality lost.

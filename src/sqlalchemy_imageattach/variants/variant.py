@@ -30,7 +30,7 @@ from .making import make
 from .recipe import Recipe, recipe_of, type_of
 from .transform import Transform
 
-__all__ = ("Original", "Variant", "VariantUrls", "urls_of", "variant_of")
+__all__ = ("Original", "Variant", "VariantUrls", "makes_none", "urls_of", "variant_of")
 
 #: What an image further down the page should have.
 _IMG_ATTRIBUTES = {"alt": "", "loading": "lazy", "decoding": "async"}
@@ -158,7 +158,7 @@ class Variant:
         store = self.original.find_store(store)
         prepare = getattr(store.variants, "prepare", None)
         if prepare is None:
-            raise _makes_none(store)
+            raise makes_none(store)
         if not self._may_be_kept(store):
             raise _makes_presets_only(store)
         return cast("bool", call(prepare, store, self.original.key, self.recipe))
@@ -223,13 +223,17 @@ def urls_of(original: Original, recipes: Sequence[Recipe], store: Store, preset:
     store = original.find_store(store)
     variants = cast("VariantUrls | None", store.variants)
     if variants is None:
-        raise _makes_none(store)
+        raise makes_none(store)
     if preset is None and variants.presets_only:
         raise _makes_presets_only(store)
     return variants.urls(store, original.key, recipes)
 
 
-def _makes_none(store: Store) -> ValueError:
+def makes_none(store: Store) -> ValueError:
+    """The error for a store that makes no variants.
+
+    :param store: the store
+    """
     return ValueError(
         f"expected a store that makes variants, got {store!r}; make it with variants=Variants(secret=...)"
     )

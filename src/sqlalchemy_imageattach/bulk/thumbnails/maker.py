@@ -9,14 +9,13 @@ from typing import NamedTuple, cast
 from sqlalchemy.orm import Session, object_session
 
 from ...entity import Image
-from ...entity.attaching import Incoming, insert_image
+from ...entity.attaching import Incoming, accepted_by, insert_image
 from ...entity.thumbnails import WantedSize, find_made, inherited_values, lock_and_find, make_from, open_original
 from ...entity.variants import prepare_presets
 from ...exc import InvalidImageError
 from ...imaging import ImagePolicy
 from ...naming import FileKey, StorableImage
 from ...store import Store
-from ...transactions.info_keys import POLICY_KEY
 from ...transactions.pending import PendingFile
 from ...transactions.which_store import remember_store
 from ...variants import Variant
@@ -125,8 +124,8 @@ class Maker:
                 if made is None or not (self.only_missing or made.original):
                     # Two may come to the same size.
                     missing.setdefault(size.of(row.image.size), size)
-        policy = None if found is None else found.place.relationship.info.get(POLICY_KEY)
-        return Job(row, list(missing.values()), policy or ImagePolicy())
+        policy = ImagePolicy() if found is None else accepted_by(found.place.relationship)
+        return Job(row, list(missing.values()), policy)
 
     def _commit(self, done: Sequence[Done]) -> list[list[Image]]:
         mapper = self.stretch.mapper
