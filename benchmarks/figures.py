@@ -27,6 +27,7 @@ from typing import Any
 import _cpu
 import growth
 import reading
+import writing
 from _charts import bars
 from _rivals import RIVALS, ROOT, Rival, python_of, version_of
 from _sides import Side, in_turn
@@ -195,13 +196,19 @@ def page(rounds: int) -> str:
             for row in rows
         ]
         parts.append(table(head, cells))
-    parts.append("### Show a page and an album\n")
-    parts.append("The same tables by the same two statements; by hand, an f-string writes the URLs.\n")
-    shown = reading.measure(rounds)
-    cells = [
-        [row["work"], written(row["ours"]), written(row["by hand"]), f"{row['ratio']:.2f}", goal(row)] for row in shown
-    ]
-    parts.append(table(["", "ours", "by hand", "ours to that", "wanted"], cells))
+    for title, sentence, measure in (
+        ("Attach, replace and delete", "By hand, what is replaced is unlinked after the commit.", writing.measure),
+        (
+            "Show a page and an album",
+            "The same tables by the same two statements; by hand, an f-string writes the URLs.",
+            reading.measure,
+        ),
+    ):
+        cells = [
+            [row["work"], written(row["ours"]), written(row["by hand"]), f"{row['ratio']:.2f}", goal(row)]
+            for row in measure(rounds)
+        ]
+        parts += [f"### {title}\n", f"{sentence}\n", table(["", "ours", "by hand", "ours to that", "wanted"], cells)]
     parts.append("### The same in ever larger tables\n")
     parts.append(
         table(

@@ -8,7 +8,6 @@ ratios: that is a figure even where the machine is busy.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import gc
 import statistics
@@ -16,29 +15,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Boolean, DateTime, ForeignKey, String, create_engine, insert, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
+from _by_hand import Base, Plain, PlainImage, PlainUser, User, UserPicture, main
+from sqlalchemy import ForeignKey, create_engine, insert, select
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
-from sqlalchemy_imageattach import Image, ImageSet, MultipleImageSet, image_attachment, store_context
+from sqlalchemy_imageattach import Image, MultipleImageSet, image_attachment, store_context
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 
 PAGE, ALBUM = 100, 1_000
 BASE_URL = "https://images.example.com/"
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class User(Base):
-    __tablename__ = "user"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    picture: Mapped[ImageSet[UserPicture]] = image_attachment("UserPicture")
-
-
-class UserPicture(Base, Image):
-    __tablename__ = "user_picture"
-    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
 
 
 class Album(Base):
@@ -55,30 +40,6 @@ class Photo(Base, Image):
     @property
     def object_id(self) -> int:
         return self.album_id * 100_000 + self.position
-
-
-class Plain(DeclarativeBase):
-    """The same tables, by hand."""
-
-
-class PlainImage:
-    width: Mapped[int] = mapped_column(primary_key=True)
-    height: Mapped[int] = mapped_column(primary_key=True)
-    mimetype: Mapped[str] = mapped_column(String(255))
-    original: Mapped[bool] = mapped_column(Boolean)
-    created_at: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
-    revision: Mapped[str] = mapped_column(String(16))
-
-
-class PlainUser(Plain):
-    __tablename__ = "user"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    picture: Mapped[list[PlainUserPicture]] = relationship()
-
-
-class PlainUserPicture(PlainImage, Plain):
-    __tablename__ = "user_picture"
-    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
 
 
 class PlainAlbum(Plain):
@@ -240,15 +201,5 @@ def measure(rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=25)
-    for row in measure(parser.parse_args().rounds):
-        print(
-            f"{row['work']:<46}{row['ours'] * 1e6:10.1f} µs   by hand {row['by hand'] * 1e6:10.1f} µs"
-            f"   x {row['ratio']:.2f}, at most x {row['most']}"
-        )
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, measure)

@@ -9,7 +9,6 @@ machine is busy.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import gc
 import os
@@ -23,51 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import PIL.Image
-from sqlalchemy import Boolean, DateTime, Engine, ForeignKey, String, create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
+from _by_hand import Base, PlainUser, PlainUserPicture, User, main
+from sqlalchemy import Engine, create_engine, select
+from sqlalchemy.orm import Session, selectinload
 
-from sqlalchemy_imageattach import Image, ImageSet, image_attachment
-from sqlalchemy_imageattach.imaging import ImagePolicy
 from sqlalchemy_imageattach.stores.fs import FileSystemStore
 
 MANY = 1_000
-POLICY = ImagePolicy(max_bytes=1 << 30, max_pixels=1 << 28)
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class User(Base):
-    __tablename__ = "user"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    picture: Mapped[ImageSet[UserPicture]] = image_attachment("UserPicture", policy=POLICY)
-
-
-class UserPicture(Base, Image):
-    __tablename__ = "user_picture"
-    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
-
-
-class Plain(DeclarativeBase):
-    """The same tables, by hand."""
-
-
-class PlainUser(Plain):
-    __tablename__ = "user"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    picture: Mapped[list[PlainUserPicture]] = relationship(cascade="all, delete-orphan")
-
-
-class PlainUserPicture(Plain):
-    __tablename__ = "user_picture"
-    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
-    width: Mapped[int] = mapped_column(primary_key=True)
-    height: Mapped[int] = mapped_column(primary_key=True)
-    mimetype: Mapped[str] = mapped_column(String(255))
-    original: Mapped[bool] = mapped_column(Boolean)
-    created_at: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
-    revision: Mapped[str] = mapped_column(String(16))
 
 
 class ByHand:
@@ -247,15 +208,5 @@ def measure(rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=25)
-    for row in measure(parser.parse_args().rounds):
-        print(
-            f"{row['work']:<28}{row['ours'] * 1e3:10.2f} ms   by hand {row['by hand'] * 1e3:10.2f} ms"
-            f"   x {row['ratio']:.2f}, at most x {row['most']}"
-        )
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, measure)
